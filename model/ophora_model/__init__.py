@@ -1,0 +1,5 @@
+"""The generator: base presets, the adapter and its algebra, latents cache, objective, tuning, sampling.
+
+A preset names a base; `base.load_base` loads it; `adapter.attach_adapter` adds the trainable part;
+`tuning.tune` trains it on cached latents; `sampling.Generator` makes videos with it.
+"""

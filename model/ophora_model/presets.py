@@ -1,0 +1,99 @@
+"""Presets: which base, at which size. A preset is data; every base goes through the same code.
+
+`tiny` ships with this package (its denoiser and autoencoder were trained by `pretrain/` on generic
+motion, its text encoder is a pinned registry package). `cogvideox-2b` is the paper's backbone, from
+a local folder or a hub id (paper section 3.2; PAPER facts: 49 frames, 480 x 720, 8 fps, 226 tokens).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ophora_model.errors import UnknownPreset
+
+_ATTENTION = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
+_EVERY_LINEAR = (
+    *_ATTENTION,
+    "ff.net.0.proj",
+    "ff.net.2",
+    "norm1.linear",
+    "norm2.linear",
+    "norm_out.linear",
+    "text_proj",
+    "proj_out",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """One base generator and the sizes it works at.
+
+    `frames` is 8k+1, `height` and `width` are pixels, `fps` frames per second, `text_length` tokens.
+    `source` is a hub id, or "" for weights inside this package. `dtype` is what the base computes in.
+    `lora_targets` ends of module names; the adapter's rank and alpha are a plan's, these its defaults.
+    """
+
+    name: str
+    source: str
+    text_source: Literal["base", "minilm"]
+    frames: int
+    height: int
+    width: int
+    fps: float
+    text_length: int
+    dtype: Literal["float16", "bfloat16", "float32"]
+    guidance: float
+    dynamic_guidance: bool
+    sampling_steps: int
+    lora_rank: int
+    lora_alpha: float
+    lora_targets: tuple[str, ...]
+
+
+_PRESETS = (
+    Preset(
+        name="tiny",
+        source="",
+        text_source="minilm",
+        frames=9,
+        height=64,
+        width=96,
+        fps=2.0,
+        text_length=32,
+        dtype="float32",
+        guidance=3.0,
+        dynamic_guidance=False,
+        sampling_steps=16,
+        lora_rank=32,
+        lora_alpha=32.0,
+        lora_targets=_EVERY_LINEAR,
+    ),
+    Preset(
+        name="cogvideox-2b",
+        source="zai-org/CogVideoX-2b",
+        text_source="base",
+        frames=49,
+        height=480,
+        width=720,
+        fps=8.0,
+        text_length=226,
+        dtype="float16",
+        guidance=6.0,
+        dynamic_guidance=True,
+        sampling_steps=50,
+        lora_rank=64,
+        lora_alpha=64.0,
+        lora_targets=_ATTENTION,
+    ),
+)
+
+PRESET_NAMES = tuple(preset.name for preset in _PRESETS)
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of that name. Raises `UnknownPreset`, which names those there are."""
+    for preset in _PRESETS:
+        if preset.name == name:
+            return preset
+    raise UnknownPreset(f"preset={name!r}: unknown; allowed: {', '.join(PRESET_NAMES)}")

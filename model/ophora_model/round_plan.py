@@ -1,0 +1,112 @@
+"""What one round asks of a site, as one frozen value that crosses the wire as JSON.
+
+The coordinator announces it; the site compares it with its policy before anything is spent. It
+holds no path, no code and no weights.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from ophora_model.adapter_spec import AdapterSpec
+from ophora_model.errors import PlanInvalid
+from ophora_model.presets import PRESET_NAMES
+from ophora_model.strict import check_choice, check_keys, check_number, check_whole
+
+Stage = Literal["tpt", "p2ft"]
+STAGES: tuple[Stage, ...] = ("tpt", "p2ft")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningPlan:
+    """How a site tunes in one round; the number of steps and the batch are the privacy plan's.
+
+    Defaults of the paper for AdamW (betas 0.9 and 0.95, weight decay 1e-3) are the caller's to give.
+    """
+
+    learning_rate: float
+    warmup_steps: int
+    beta1: float
+    beta2: float
+    weight_decay: float
+    caption_dropout: float
+    gradient_checkpointing: bool
+
+    def __post_init__(self) -> None:
+        check_number("tuning.learning_rate", self.learning_rate, low=0, high=1, low_open=True)
+        check_whole("tuning.warmup_steps", self.warmup_steps, low=0)
+        check_number("tuning.beta1", self.beta1, low=0, high=0.9999)
+        check_number("tuning.beta2", self.beta2, low=0, high=0.99999)
+        check_number("tuning.weight_decay", self.weight_decay, low=0, high=1)
+        check_number("tuning.caption_dropout", self.caption_dropout, low=0, high=1)
+        if not isinstance(self.gradient_checkpointing, bool):
+            raise PlanInvalid(
+                f"tuning.gradient_checkpointing={self.gradient_checkpointing!r}: true or false"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> TuningPlan:
+        """The reverse of `to_dict`; refuses unknown and missing keys."""
+        check_keys("tuning", given, tuple(field.name for field in fields(cls)))
+        return cls(**given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundPlan:
+    """Stage, round, base, adapter, tuning and privacy of one round.
+
+    `privacy` is `ophora_privacy.plan.PrivacyPlan.to_dict()`: the site reads it with that class.
+    """
+
+    run_id: str
+    stage: Stage
+    round: int
+    preset: str
+    base_fingerprint: str
+    adapter: AdapterSpec
+    tuning: TuningPlan
+    privacy: Mapping[str, Any]
+    code_version: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.run_id):
+            raise PlanInvalid("run_id: must be 1 to 64 of a-z, 0-9 and . _ + - ")
+        check_choice("stage", self.stage, STAGES)
+        check_whole("round", self.round, low=1)
+        check_choice("preset", self.preset, PRESET_NAMES)
+
+    def to_json(self) -> str:
+        """One line, keys sorted."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["adapter"] = self.adapter.to_dict()
+        values["tuning"] = self.tuning.to_dict()
+        values["privacy"] = dict(self.privacy)
+        return json.dumps(values, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> RoundPlan:
+        """The reverse of `to_json`. Raises `PlanInvalid` on anything else."""
+        try:
+            given = json.loads(text)
+        except ValueError as error:
+            raise PlanInvalid("round plan: not JSON; update the coordinator") from error
+        if not isinstance(given, dict):
+            raise PlanInvalid("round plan: must be one JSON object")
+        check_keys("plan", given, tuple(field.name for field in fields(cls)))
+        adapter, tuning = given["adapter"], given["tuning"]
+        return cls(
+            **{
+                **given,
+                "adapter": AdapterSpec.from_dict(adapter),
+                "tuning": TuningPlan.from_dict(tuning),
+            }
+        )
