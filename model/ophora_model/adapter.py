@@ -89,7 +89,7 @@ def attach_adapter(transformer: CogVideoXTransformer3DModel, spec: AdapterSpec) 
         if not isinstance(pair, nn.ModuleDict) or ADAPTER_NAME not in pair:
             continue
         down, up = pair[ADAPTER_NAME].weight, module.lora_B[ADAPTER_NAME].weight
-        down.data = torch.from_numpy(_frozen_factor(spec, module_name, tuple(down.shape)))
+        down.data = torch.from_numpy(frozen_factor(spec, module_name, int(down.shape[1])))
         down.requires_grad_(False)
         up.data = torch.zeros_like(up, dtype=torch.float32)
         up.requires_grad_(True)
@@ -107,6 +107,14 @@ def adapter_shapes(transformer: nn.Module, spec: AdapterSpec) -> dict[str, tuple
     }
     _check_targets(spec, found)
     return found
+
+
+def frozen_factor(spec: AdapterSpec, name: str, width: int) -> NDArray[np.float32]:
+    """The A factor of one layer, [rank, width]: uniform in +-1/sqrt(width), from seed and name alone."""
+    digest = hashlib.sha256(f"{spec.seed}/{name}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    bound = 1 / math.sqrt(width)
+    return rng.uniform(-bound, bound, (spec.rank, width)).astype(np.float32)
 
 
 def shapes_hash(shapes: Shapes) -> str:
@@ -131,11 +139,3 @@ def _check_targets(spec: AdapterSpec, found: Mapping[str, object]) -> None:
                 f"adapter.targets={target!r}: no linear layer of this base ends so;"
                 " use the preset's own targets"
             )
-
-
-def _frozen_factor(spec: AdapterSpec, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Uniform in +-1/sqrt(in), as peft starts A, but from a seed and the name alone."""
-    digest = hashlib.sha256(f"{spec.seed}/{name}".encode()).digest()
-    rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
-    bound = 1 / math.sqrt(shape[1])
-    return rng.uniform(-bound, bound, shape).astype(np.float32)

@@ -102,6 +102,17 @@ def load_base(
     )
 
 
+def empty_transformer(preset: Preset, folder: Path | None = None) -> CogVideoXTransformer3DModel:
+    """The preset's denoiser on the meta device: every name and shape, no weights, no memory."""
+    from diffusers import CogVideoXTransformer3DModel
+
+    config = CogVideoXTransformer3DModel.load_config(
+        _find_folder(preset, folder) / "transformer", local_files_only=True
+    )
+    with torch.device("meta"):
+        return CogVideoXTransformer3DModel.from_config(config)
+
+
 def base_fingerprint(preset: Preset, folder: Path | None = None) -> str:
     """The fingerprint that `load_base` would give, without loading. Raises `BaseMissing`."""
     return fingerprint(_find_folder(preset, folder))
