@@ -1,0 +1,89 @@
+"""What is asked of the phantom: one frozen, validated value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ophora_curation.phantom.errors import InvalidRequest, UnknownPhase
+from ophora_curation.phases import PHASES
+
+SHARES = ("speech_share", "overlay_share", "personal_overlay_share", "fault_share")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhantomRequest:
+    """A set of videos. The same request gives the same frames, subtitles and truth.
+
+    `weights` say how often each phase occurs (missing: 1, or 0 when any is given); `phases`
+    restricts the choice. Shares are of videos (`speech_share`: no subtitle file, only the voice)
+    or of segments (the others). `voice=False` leaves the voice out of the sound.
+    """
+
+    out: Path
+    patients: int
+    seed: int
+    size: tuple[int, int] = (192, 128)  # width, height
+    fps: int = 8
+    phases: tuple[str, ...] = PHASES
+    weights: Mapping[str, float] = field(default_factory=dict)
+    speech_share: float = 0.2
+    overlay_share: float = 0.25
+    personal_overlay_share: float = 0.06
+    fault_share: float = 0.1
+    cases_per_patient: int = 1
+    segments: tuple[int, int] = (5, 12)
+    voice: bool = True
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("patients", 1, 100_000),
+            ("seed", 0, 2**63),
+            ("fps", 2, 60),
+            ("cases_per_patient", 1, 100),
+            ("workers", 1, 256),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InvalidRequest(f"{name}={value}: must be from {low} to {high}")
+        width, height = self.size
+        if not (64 <= width <= 3840 and 48 <= height <= 2160 and width % 2 == height % 2 == 0):
+            raise InvalidRequest(f"size={width}x{height}: must be even and from 64x48 to 3840x2160")
+        if not 1 <= self.segments[0] <= self.segments[1] <= 200:
+            raise InvalidRequest(f"segments={self.segments}: must be 1 <= fewest <= most <= 200")
+        self._check_shares()
+        self._check_phases()
+
+    def phase_weights(self) -> list[tuple[str, float]]:
+        """The phases that can occur, in surgical order, each with a positive weight."""
+        rest = 0.0 if self.weights else 1.0
+        pairs = [(phase, float(self.weights.get(phase, rest))) for phase in PHASES]
+        return [(phase, weight) for phase, weight in pairs if phase in self.phases and weight > 0]
+
+    def _check_shares(self) -> None:
+        for name in SHARES:
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise InvalidRequest(f"{name}={value}: must be from 0 to 1")
+        both = self.overlay_share + self.personal_overlay_share
+        if both > 1.0:
+            raise InvalidRequest(
+                f"overlay_share + personal_overlay_share = {both}: must be at most 1"
+            )
+        if self.speech_share > 0 and not self.voice:
+            raise InvalidRequest(
+                f"speech_share={self.speech_share} with voice=False: needs a voice; set it to 0"
+            )
+
+    def _check_phases(self) -> None:
+        for phase in (*self.phases, *self.weights):
+            if phase not in PHASES:
+                raise UnknownPhase(phase)
+        for phase, weight in self.weights.items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise InvalidRequest(f"weights[{phase}]={weight}: must be finite and >= 0")
+        if not self.phase_weights():
+            raise InvalidRequest("weights: at least one of the chosen phases needs a weight > 0")
