@@ -21,6 +21,7 @@ GROUPS = (
     ("generator", "ophora_server.generator_cli", "Serve videos from a release."),
 )
 COMMANDS = (
+    ("generate", "ophora_server.generator_cli"),
     ("demo", "ophora_deploy.demo.cli"),
 )
 

@@ -4,7 +4,13 @@ ServerError
   InvalidRequest       a request names something that is not offered: change the request
   UnknownVideo         no such video: it was never made or was deleted
   VideoNotReady        the video is queued, running, or failed: ask again, or read its error
+  QueueFull            too many videos wait: ask again later
   HostUnavailable      the generator host can't start: free the port, or name another release
+  InvalidFederation    federation.toml or the run's folder is not as it must be: correct it
+  RunBusy              another process runs this run's rounds: wait, or stop it
+  UpdateRejected       a site's update must not be averaged: it is left out
+  QuorumMissed         too few sites answered: resume when they are back
+  RunFailed            the rounds ended before their end: read the reason, then resume
 """
 
 
@@ -28,5 +34,29 @@ class VideoNotReady(ServerError):
     """The video has no content yet, or never will."""
 
 
+class QueueFull(ServerError):
+    """The queue holds as many waiting videos as it may."""
+
+
 class HostUnavailable(ServerError):
     """The generator host can't be started as asked."""
+
+
+class InvalidFederation(ServerError):
+    """What the run is asked to do can't be done as written."""
+
+
+class RunBusy(ServerError):
+    """The run's lock is held."""
+
+
+class UpdateRejected(ServerError):
+    """Wrong names, shapes or type, not finite, or beyond the norm bound."""
+
+
+class QuorumMissed(ServerError):
+    """A round had fewer sites or updates than `min_sites`; nothing of it was kept."""
+
+
+class RunFailed(ServerError):
+    """The coordinator's rounds stopped with an error."""
