@@ -1,0 +1,39 @@
+"""What curation raises.
+
+    CurationError
+    |-- SettingsError        a setting is unknown or out of range: correct the file
+    |-- NotAFolder           the video folder does not exist: correct the path
+    |-- ManifestError        the manifest is of another version or damaged
+    |-- DetectorMissing      a model file is absent or not the pinned one: reinstall
+    `-- VideoRefused         one video can't be used; the run goes on (`reason` is a closed word)
+
+No message holds narration, a file name or a path inside the video folder: they are personal data.
+"""
+
+
+class CurationError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class SettingsError(CurationError):
+    """A setting that can't be honoured; the message names key, value and what is allowed."""
+
+
+class NotAFolder(CurationError):
+    """The folder of videos is missing or is not a folder."""
+
+
+class ManifestError(CurationError):
+    """The manifest can't be opened by this version."""
+
+
+class DetectorMissing(CurationError):
+    """A detector's model is missing or differs from its pinned hash; its clips go to quarantine."""
+
+
+class VideoRefused(CurationError):
+    """One video is refused; `reason` goes to the manifest."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
