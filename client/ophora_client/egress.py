@@ -1,0 +1,114 @@
+"""Every message that leaves a site is built here, from one closed schema; all else is refused.
+
+A reply holds a code, named scalars, and for the code "ok" float32 tensors with exactly the names
+and shapes that the coordinator announced. No text but the code, no key but those listed, no value
+that is not a finite number (epsilon alone may be infinite: a site without noise must say so).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ophora_client.errors import EgressRefused
+
+ALLOWED_METRICS = ("steps", "seconds", "epsilon", "delta")
+LOSS = (
+    "loss"  # learned from the patients without noise: leaves only where the site's policy says so
+)
+DECLINE_CODES = (
+    "adapter",
+    "bad-plan",
+    "base",
+    "budget",
+    "cancelled",
+    "internal-error",
+    "no-clips",
+    "non-finite",
+    "preset",
+    "privacy",
+    "stage",
+    "timeout",
+    "trainer-unavailable",
+    "tuning",
+    "version",
+)
+_MADE_HERE = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message that may leave. Only this module makes it; `pack` sends nothing else."""
+
+    code: str
+    tensors: Mapping[str, NDArray[np.float32]]
+    metrics: Mapping[str, float]
+    made_by: object
+
+    def __post_init__(self) -> None:
+        if self.made_by is not _MADE_HERE:
+            raise TypeError("an Outgoing message is made by outgoing_update or outgoing_decline")
+
+
+def outgoing_update(
+    tensors: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    *,
+    announced: Mapping[str, tuple[int, ...]],
+    share_loss: bool,
+) -> Outgoing:
+    """A round's update and its scalars. Raises EgressRefused on anything outside the schema."""
+    allowed = (*ALLOWED_METRICS, LOSS) if share_loss else ALLOWED_METRICS
+    if set(tensors) != set(announced):
+        surplus = len(set(tensors) ^ set(announced))
+        raise EgressRefused(f"{surplus} tensor names: must be exactly those announced")
+    checked = {name: _check_tensor(tensors[name], announced[name]) for name in sorted(announced)}
+    values = {name: _check_scalar(name, value, allowed) for name, value in metrics.items()}
+    return Outgoing(code="ok", tensors=checked, metrics=values, made_by=_MADE_HERE)
+
+
+def outgoing_decline(code: str) -> Outgoing:
+    """A refusal: one of the listed codes and nothing beside it."""
+    if code not in DECLINE_CODES:
+        raise EgressRefused("decline code: must be one of DECLINE_CODES")
+    return Outgoing(code=code, tensors={}, metrics={}, made_by=_MADE_HERE)
+
+
+def pack(outgoing: Outgoing) -> Any:
+    """The message as Flower's `RecordDict`. Takes only what this module made."""
+    from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+
+    if not isinstance(outgoing, Outgoing):
+        raise EgressRefused(f"{type(outgoing).__name__}: build it with outgoing_update first")
+    content = RecordDict({"status": ConfigRecord({"code": outgoing.code})})
+    if outgoing.code == "ok":
+        arrays = {name: Array(value) for name, value in outgoing.tensors.items()}
+        content["update"] = ArrayRecord(arrays)
+        content["metrics"] = MetricRecord(dict(outgoing.metrics))
+    return content
+
+
+def _check_tensor(value: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if type(value) is not np.ndarray or value.dtype != np.float32:
+        raise EgressRefused("tensor: must be a plain float32 array")
+    if value.shape != tuple(shape):
+        raise EgressRefused("tensor shape: must be the one announced")
+    if not np.isfinite(value).all():
+        raise EgressRefused("tensor: must be finite")
+    return np.ascontiguousarray(value)
+
+
+def _check_scalar(name: str, value: Any, allowed: tuple[str, ...]) -> float:
+    if name not in allowed:
+        raise EgressRefused(f"metric name: must be one of {', '.join(allowed)}")
+    if isinstance(value, bool) or type(value) not in (int, float):
+        raise EgressRefused(f"{name}: must be a plain number")
+    number = float(value)
+    if not math.isfinite(number) and not (name == "epsilon" and number == math.inf):
+        raise EgressRefused(f"{name}: must be finite")
+    return number

@@ -1,0 +1,30 @@
+"""What can go wrong at a site, shaped by what the caller can do next.
+
+ClientError
+  Declined             the site won't take part in this round; only its code leaves
+  EgressRefused        an outgoing message holds what may not leave: nothing was sent
+  TrainerUnavailable   the resident trainer doesn't answer: start it, or read its log
+"""
+
+
+class ClientError(Exception):
+    """Base of every error that ophora_client raises on purpose."""
+
+
+class Declined(ClientError):
+    """The round is declined with one of `ophora_client.egress.DECLINE_CODES`.
+
+    The message is for the site's own log; only `code` is sent.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+class EgressRefused(ClientError):
+    """A message differs from the closed schema of what a site may send."""
+
+
+class TrainerUnavailable(ClientError):
+    """No trainer listens on the site's socket."""

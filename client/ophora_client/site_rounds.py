@@ -1,0 +1,48 @@
+"""A site's folder as its rounds need it: policy, ledger, tuner and log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ophora_client.local_round import LocalRounds, RoundLog
+from ophora_client.policy import SitePolicy
+from ophora_client.site import Site
+from ophora_client.tuner import ModelTuner, Tuner
+from ophora_privacy.ledger import Ledger
+
+
+def read_policy(folder: Path) -> SitePolicy:
+    """What the site agrees to, from its own settings file."""
+    return _policy(Site.open(folder))
+
+
+def open_rounds(folder: Path, tuner: Tuner | None = None) -> LocalRounds:
+    """The site's rounds with its base loaded and its cache filled, or with the tuner given."""
+    site = Site.open(folder)
+    policy = _policy(site)
+    ledger = Ledger(site.ledger_path, cap=policy.epsilon_cap, delta=policy.delta)
+    log = RoundLog(site.folder / "logs")
+    if tuner is None:
+        tuner = model = ModelTuner(
+            preset=policy.preset,
+            base_folder=policy.base_folder,
+            manifest=site.manifest_path,
+            clips=site.clips_dir,
+            cache=site.cache_dir,
+            secret=site.key(),
+        )
+        model.fill_cache()
+    return LocalRounds(policy, ledger, tuner, log)
+
+
+def _policy(site: Site) -> SitePolicy:
+    settings = site.settings
+    return SitePolicy(
+        site=settings.site.code,
+        preset=settings.model.preset,
+        base_folder=Path(settings.model.base_folder) if settings.model.base_folder else None,
+        epsilon_cap=settings.privacy.epsilon_cap,
+        delta=settings.privacy.delta,
+        share_loss=settings.privacy.share_loss,
+        limits=settings.federation,
+    )

@@ -1,0 +1,201 @@
+"""The resident trainer: one long-lived process at a site that holds the base.
+
+Flower starts a fresh process for every message; reloading a base of gigabytes each time would cost
+more than the round. So the thin Flower app asks this process over the site's Unix socket: start,
+progress stream, result, cancel. Another round replaces the one that runs. The same round asked for
+again (a coordinator that resumed) gets the same result: nothing is trained, nothing is spent.
+
+    python -m ophora_client.trainer --site DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+
+from ophora_client.errors import Declined
+from ophora_client.local_round import LocalResult, LocalRounds
+from ophora_client.trainer_wire import (
+    CANCEL,
+    OPTIONS,
+    PROGRESS,
+    RESULT,
+    SERVICE,
+    START,
+    Frame,
+    socket_path,
+)
+from ophora_model.update import Tensors
+
+_STOP_GRACE_S = 2.0
+_PROGRESS_S = 1.0
+
+
+@dataclass(slots=True)
+class _Job:
+    """One round being trained, or its outcome."""
+
+    key: str
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    finished: threading.Event = field(default_factory=threading.Event)
+    result: LocalResult | None = None
+    code: str = ""
+
+    def is_worth_keeping(self) -> bool:
+        """Whether asking again can be answered with this job instead of spending anew."""
+        running = not self.finished.is_set() and not self.cancelled.is_set()
+        return running or self.result is not None
+
+
+class TrainerService:
+    """Runs one job at a time in a thread of its own and answers for it."""
+
+    def __init__(self, rounds: LocalRounds) -> None:
+        self._rounds = rounds
+        self._lock = threading.Lock()
+        self._job: _Job | None = None
+
+    def start(self, frame: Frame) -> Frame:
+        """Start a round, or find the one that was asked for before; the job's key."""
+        plan = str(frame.header["plan"])
+        key = _key(plan, frame.tensors)
+        with self._lock:
+            job = self._job
+            if job is not None and job.key == key and job.is_worth_keeping():
+                return Frame(header={"job": key})
+            if job is not None:
+                job.cancelled.set()
+                job.finished.wait()
+            self._job = job = _Job(key=key)
+            worker = threading.Thread(target=self._work, args=(job, plan, frame.tensors))
+            worker.start()
+        return Frame(header={"job": key})
+
+    def progress(self, frame: Frame) -> Iterator[Frame]:
+        """A sign of life until the job is finished."""
+        job = self._find(frame)
+        while not job.finished.wait(_PROGRESS_S):
+            yield Frame(header={"finished": False})
+        yield Frame(header={"finished": True})
+
+    def result(self, frame: Frame) -> Frame:
+        """The update and its scalars, or the code of the refusal."""
+        job = self._find(frame)
+        job.finished.wait()
+        if job.result is None:
+            return Frame(header={"code": job.code})
+        header = {"code": "ok", "metrics": dict(job.result.metrics)}
+        return Frame(header=header, tensors=job.result.update)
+
+    def cancel(self, frame: Frame) -> Frame:
+        """Stop between two steps; what was reserved stays spent."""
+        self._find(frame).cancelled.set()
+        return Frame(header={})
+
+    def close(self) -> None:
+        """Cancel what runs."""
+        job = self._job
+        if job is not None:
+            job.cancelled.set()
+            job.finished.wait(_STOP_GRACE_S)
+
+    def _find(self, frame: Frame) -> _Job:
+        job = self._job
+        if job is None or job.key != frame.header["job"]:
+            gone = _Job(key="", code="cancelled")
+            gone.finished.set()
+            return gone
+        return job
+
+    def _work(self, job: _Job, plan: str, start: Tensors) -> None:
+        try:
+            job.result = self._rounds.run(plan, start, cancelled=job.cancelled.is_set)
+        except Declined as declined:
+            job.code = declined.code
+        except Exception:  # the thread's edge: the caller must get an answer
+            job.code = "internal-error"
+            raise
+        finally:
+            job.finished.set()
+
+
+def serve(service: TrainerService, socket: Path) -> None:
+    """Answer on `socket` until SIGTERM or SIGINT."""
+    os.umask(0o077)  # the socket and every file are this user's alone
+    socket.unlink(missing_ok=True)
+    server = grpc.server(ThreadPoolExecutor(max_workers=8), options=OPTIONS)
+    server.add_generic_rpc_handlers((_handlers(service),))
+    server.add_insecure_port(f"unix:{socket}")
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    server.start()
+    stop.wait()
+    service.close()
+    server.stop(_STOP_GRACE_S).wait()
+    socket.unlink(missing_ok=True)
+
+
+def _handlers(service: TrainerService) -> Any:
+    serialize = {
+        "request_deserializer": Frame.from_bytes,
+        "response_serializer": Frame.to_bytes,
+    }
+
+    def unary(call: Any) -> Any:
+        return grpc.unary_unary_rpc_method_handler(
+            lambda request, context: call(request), **serialize
+        )
+
+    def stream(call: Any) -> Any:
+        return grpc.unary_stream_rpc_method_handler(
+            lambda request, context: call(request), **serialize
+        )
+
+    return grpc.method_handlers_generic_handler(
+        SERVICE,
+        {
+            START: unary(service.start),
+            PROGRESS: stream(service.progress),
+            RESULT: unary(service.result),
+            CANCEL: unary(service.cancel),
+        },
+    )
+
+
+def _key(plan: str, tensors: Tensors) -> str:
+    digest = hashlib.sha256(plan.encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"\n{name} {value.dtype} {value.shape}\n".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Load the site's base, fill its cache, and serve."""
+    from ophora_client.site_rounds import open_rounds
+
+    parser = argparse.ArgumentParser(description="The site's resident trainer.")
+    parser.add_argument("--site", type=Path, required=True, help="the site's folder")
+    site: Path = parser.parse_args().site
+    os.umask(0o077)
+    serve(TrainerService(open_rounds(site)), socket_path(site))
+
+
+if __name__ == "__main__":
+    main()

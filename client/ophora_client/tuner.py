@@ -1,0 +1,172 @@
+"""The tuner: what a round needs of the model, and the one that holds the real base in memory.
+
+`Tuner` is the seam between a round's order of events (policy, budget, logs) and the model itself.
+`ModelTuner` loads the base once for the life of the trainer process and fills the latents cache
+from the site's manifest; what was encoded once is never encoded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ophora_model.update import Shapes, Tensors, Update
+
+if TYPE_CHECKING:
+    from ophora_model.adapter import Adapter
+    from ophora_model.adapter_spec import AdapterSpec
+    from ophora_model.latents import ClipSource
+    from ophora_model.round_plan import RoundPlan
+    from ophora_privacy.plan import PrivacyPlan
+
+OnStep = Callable[[int, int, float], None]  # step, steps, loss: the loss stays at the site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """One round's outcome. `losses` are learned from the patients without noise."""
+
+    update: Tensors
+    losses: tuple[float, ...]  # still identifiable: must not leave the site by default
+    steps: int
+    seconds: float
+
+
+class Tuner(Protocol):
+    """The model as a round sees it."""
+
+    @property
+    def base_fingerprint(self) -> str:
+        """Hash of the base weights that the site holds."""
+        ...
+
+    def shapes(self, spec: AdapterSpec) -> Shapes:
+        """Name to shape of the adapter's trained tensors."""
+        ...
+
+    def num_clips(self, stage: str) -> int:
+        """How many clips the site has for this stage."""
+        ...
+
+    def tune(
+        self,
+        plan: RoundPlan,
+        privacy: PrivacyPlan,
+        start: Tensors,
+        *,
+        on_step: OnStep,
+        cancelled: Callable[[], bool],
+    ) -> Tuned:
+        """Tune from `start`; the update is what tuning added."""
+        ...
+
+
+class ModelTuner:
+    """Tuner over the real base. Not for use by two threads at once."""
+
+    def __init__(
+        self,
+        *,
+        preset: str,
+        base_folder: Path | None,
+        manifest: Path,
+        clips: Path,
+        cache: Path,
+        secret: bytes,
+    ) -> None:
+        from ophora_model.base import load_base
+        from ophora_model.latents import LatentsCache
+        from ophora_model.presets import find_preset
+
+        self._base = load_base(find_preset(preset), base_folder)
+        self._transformer: Any = self._base.transformer  # diffusers' class with peft's methods
+        self._cache = LatentsCache(cache, self._base)
+        self._manifest, self._clips, self._secret = manifest, clips, secret
+        self._adapter: tuple[AdapterSpec, Adapter] | None = None
+
+    @property
+    def base_fingerprint(self) -> str:
+        """Hash of the loaded base's weights."""
+        return self._base.fingerprint
+
+    def shapes(self, spec: AdapterSpec) -> Shapes:
+        """Of this adapter on the loaded base. Raises AdapterMismatch."""
+        from ophora_model.adapter import adapter_shapes
+
+        if self._adapter is not None and self._adapter[0] == spec:
+            return self._adapter[1].shapes()
+        return adapter_shapes(self._transformer, spec)
+
+    def num_clips(self, stage: str) -> int:
+        """Curated clips of the stage's tiers, as the manifest has them now."""
+        return len(self._sources(stage))
+
+    def fill_cache(self, progress: Callable[[int, int], None] | None = None) -> int:
+        """Encode what is missing for any stage; returns how many clips were encoded."""
+        return self._cache.fill(self._sources("tpt"), progress)
+
+    def tune(
+        self,
+        plan: RoundPlan,
+        privacy: PrivacyPlan,
+        start: Tensors,
+        *,
+        on_step: OnStep,
+        cancelled: Callable[[], bool],
+    ) -> Tuned:
+        """Write `start` into the adapter, tune it on the stage's clips, read what it added."""
+        from ophora_model.tuning import tune
+
+        sources = self._sources(plan.stage)
+        self._cache.fill(sources)
+        adapter = self._attached(plan.adapter)
+        adapter.write(start)
+        result = tune(
+            self._base,
+            adapter,
+            self._cache.load(sources),
+            plan,
+            privacy,
+            secret=self._secret,
+            on_step=on_step,
+            cancelled=cancelled,
+        )
+        update = Update(tensors=adapter.read()) - Update(tensors=start)
+        return Tuned(
+            update=update.tensors,
+            losses=result.losses,
+            steps=result.steps,
+            seconds=result.seconds,
+        )
+
+    def _attached(self, spec: AdapterSpec) -> Adapter:
+        """The adapter on the base, replaced when a plan asks for another one."""
+        from ophora_model.adapter import ADAPTER_NAME, attach_adapter
+
+        if self._adapter is not None and self._adapter[0] == spec:
+            return self._adapter[1]
+        if self._adapter is not None:
+            self._transformer.delete_adapters(ADAPTER_NAME)
+            self._adapter = None
+        adapter = attach_adapter(self._transformer, spec)
+        self._adapter = (spec, adapter)
+        return adapter
+
+    def _sources(self, stage: str) -> list[ClipSource]:
+        from ophora_curation.manifest import Manifest
+        from ophora_model.latents import ClipSource
+
+        with Manifest.open(self._manifest) as manifest:
+            rows = manifest.clips_for_stage(stage)
+        return [
+            ClipSource(
+                clip_id=row.clip_id,
+                patient_id=row.patient_id,
+                path=self._clips / f"{row.clip_id}.mp4",
+                instruction=row.instruction,
+                sha256=row.sha256,
+            )
+            for row in rows
+        ]

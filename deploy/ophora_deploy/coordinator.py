@@ -1,0 +1,183 @@
+"""The coordinator's processes: SuperLink on loopback, executor, and the front that sites reach.
+
+Order: SuperLink (TLS, node keys, state on disk) -> executor (starts the ServerApp) -> front. Only
+the front is meant to be reachable; the SuperLink's own port must stay on loopback, since its
+control calls have no user authentication.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ophora_deploy.errors import FederationFailed, ProvisioningFailed
+from ophora_deploy.processes import (
+    ProcessSet,
+    Running,
+    free_ports,
+    installed_command,
+    is_listening,
+    process_environment,
+)
+from ophora_deploy.provisioning import ServerIdentity, make_server_identity
+from ophora_server.run_folder import RUN_VARIABLE, RunFolder
+
+BUNDLE = Path(__file__).resolve().parent.parent / "flower_app"
+_CONNECTION = "ophora"
+_START_S = 90.0
+_CALL_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coordinator:
+    """A started coordinator: where sites connect, and its run."""
+
+    run: RunFolder
+    identity: ServerIdentity
+    front_port: int
+    running: tuple[Running, ...]
+
+    @property
+    def address(self) -> str:
+        """What a site's SuperNode connects to."""
+        return f"127.0.0.1:{self.front_port}"
+
+    def check(self) -> None:
+        """Raises ProcessEnded when one of the three has ended."""
+        for running in self.running:
+            running.check()
+
+    def register(self, keys: Mapping[str, Path]) -> None:
+        """Register each site's public key under its code; a key that is known already is kept."""
+        started = {
+            code: self._flwr("supernode", "register", str(key), _CONNECTION, "--name", code)
+            for code, key in keys.items()
+        }
+        codes = self.run.site_codes()
+        for code, process in started.items():
+            answer = _answer(process)
+            if answer.get("success"):
+                codes[int(answer["node-id"])] = code
+            elif code not in codes.values():
+                reason = str(answer.get("error-message", "no answer")).strip()
+                raise ProvisioningFailed(f"site {code}: can't be registered: {reason}")
+        part = self.run.sites_file.with_suffix(".part")
+        part.write_text(json.dumps({str(node): code for node, code in codes.items()}))
+        part.replace(self.run.sites_file)
+
+    def submit(self) -> str:
+        """Start the rounds; the id of Flower's run."""
+        answer = _answer(self._flwr("run", str(BUNDLE), _CONNECTION))
+        if not answer.get("success"):
+            raise FederationFailed(f"flwr run: {str(answer.get('error-message')).strip()}")
+        return str(answer["run-id"])
+
+    def status(self, run_id: str) -> str:
+        """Flower's word for the run's state, such as `running` or `finished:completed`."""
+        answer = _answer(self._flwr("ls", _CONNECTION, "--run-id", run_id))
+        runs = answer.get("runs") or [{}]
+        return str(runs[0].get("status", "unknown"))
+
+    def _flwr(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [installed_command("flwr"), *words, "--format", "json"],
+            env=_environment(self.run),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+
+def start_coordinator(
+    processes: ProcessSet, run: RunFolder, *, record_wire: Path | None = None
+) -> Coordinator:
+    """Start all three and wait until they answer. Raises ProcessEnded or NotReady.
+
+    With `record_wire`, what sites send is also written to that file: for audits of a demo.
+    """
+    identity = make_server_identity(run.tls)
+    link_port, front_port = free_ports(2)
+    run.flower.mkdir(parents=True, exist_ok=True)
+    (run.flower / "config.toml").write_text(
+        f"[superlink.{_CONNECTION}]\n"
+        f'address = "127.0.0.1:{link_port}"\n'
+        f"root-certificates = {json.dumps(str(identity.authority))}\n"
+    )
+    env = _environment(run)
+    link = processes.start(
+        "superlink", _superlink(run, identity, link_port), log=run.logs / "superlink.log", env=env
+    )
+    front = processes.start(
+        "front",
+        _front(identity, link_port, front_port, record_wire),
+        log=run.logs / "front.log",
+        env=env,
+    )
+    processes.wait_until(link, lambda: is_listening(link_port), timeout_s=_START_S)
+    executor = processes.start(
+        "executor",
+        [
+            installed_command("flower-superexec"),
+            *("--root-certificates", str(identity.authority)),
+            *("--runtime-api-address", f"127.0.0.1:{link_port}"),
+        ],
+        log=run.logs / "executor.log",
+        env=env,
+    )
+    processes.wait_until(front, lambda: is_listening(front_port), timeout_s=_START_S)
+    return Coordinator(
+        run=run, identity=identity, front_port=front_port, running=(link, executor, front)
+    )
+
+
+def _superlink(run: RunFolder, identity: ServerIdentity, port: int) -> Sequence[str]:
+    return [
+        installed_command("flower-superlink"),
+        *("--ssl-ca-certfile", str(identity.authority)),
+        *("--ssl-certfile", str(identity.certificate)),
+        *("--ssl-keyfile", str(identity.key)),
+        "--enable-supernode-auth",
+        *("--host", "127.0.0.1"),
+        *("--port", str(port)),
+        *("--database", str(run.flower / "state.sqlite")),
+        *("--isolation", "process"),
+        "--disable-runtime-dependency-installation",
+    ]
+
+
+def _front(
+    identity: ServerIdentity, link_port: int, front_port: int, record: Path | None
+) -> Sequence[str]:
+    return [
+        *(sys.executable, "-m", "ophora_server.front"),
+        *("--host", "127.0.0.1"),
+        *("--port", str(front_port)),
+        *("--upstream", f"https://127.0.0.1:{link_port}"),
+        *("--authority", str(identity.authority)),
+        *("--certificate", str(identity.certificate)),
+        *("--key", str(identity.key)),
+        *(("--record", str(record)) if record else ()),
+    ]
+
+
+def _environment(run: RunFolder) -> dict[str, str]:
+    return process_environment(
+        FLWR_HOME=str(run.flower.resolve()), **{RUN_VARIABLE: str(run.path.resolve())}
+    )
+
+
+def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """What the flwr command printed, as JSON; an empty dict when it printed none."""
+    try:
+        output, _ = process.communicate(timeout=_CALL_S)
+        return dict(json.loads(output))
+    except (subprocess.TimeoutExpired, ValueError):
+        process.kill()
+        process.wait()
+        return {}

@@ -1,0 +1,28 @@
+"""What can go wrong when the parts are put together and started.
+
+DeployError
+  ProvisioningFailed   a key, a certificate or a registration can't be made: mend what is named
+  ProcessEnded         a process of the federation ended by itself: read the log that is named
+  NotReady             a process didn't answer in time: read its log, or wait longer
+  FederationFailed     the rounds did not come to their end: read the reason, then resume
+"""
+
+
+class DeployError(Exception):
+    """Base of every error that ophora_deploy raises on purpose."""
+
+
+class ProvisioningFailed(DeployError):
+    """Key material or a registration can't be made."""
+
+
+class ProcessEnded(DeployError):
+    """A process that should run has ended."""
+
+
+class NotReady(DeployError):
+    """A process didn't get ready within its bound."""
+
+
+class FederationFailed(DeployError):
+    """The coordinator's run ended without all its rounds."""

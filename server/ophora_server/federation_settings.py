@@ -1,0 +1,163 @@
+"""What a run is asked to do: `federation.toml`, parsed once into frozen values.
+
+Unknown and missing keys are refused by name with what is allowed. Nothing here is secret; the sites
+see the adapter, tuning and privacy parts in every round plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ophora_model.adapter_spec import AdapterSpec
+from ophora_model.errors import ModelError
+from ophora_model.presets import find_preset
+from ophora_model.round_plan import STAGES, TuningPlan
+from ophora_model.strict import check_choice, check_keys, check_number, check_whole
+from ophora_privacy.errors import PrivacyError
+from ophora_privacy.plan import PrivacyPlan
+from ophora_server.errors import InvalidFederation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSettings:
+    """One stage: how many rounds, and how a site tunes in each of them."""
+
+    name: str
+    rounds: int
+    tuning: TuningPlan
+    privacy: PrivacyPlan
+
+    def __post_init__(self) -> None:
+        check_choice("stages.name", self.name, STAGES)
+        check_whole("stages.rounds", self.rounds, low=1, high=10_000)
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> StageSettings:
+        """Strict."""
+        check_keys("stages", given, ("name", "rounds", "tuning", "privacy"))
+        return cls(
+            name=given["name"],
+            rounds=given["rounds"],
+            tuning=TuningPlan.from_dict(given["tuning"]),
+            privacy=PrivacyPlan.from_dict(given["privacy"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuorumSettings:
+    """How many sites a round waits for, needs, and for how long.
+
+    A round starts when `expected_sites` are there, or with at least `min_sites` after `wait_s`. It
+    ends when all have answered, or `round_s` after it began; it counts with `min_sites` updates of
+    an L2 norm of at most `max_update_norm`.
+    """
+
+    expected_sites: int
+    min_sites: int
+    wait_s: float
+    round_s: float
+    max_update_norm: float
+
+    def __post_init__(self) -> None:
+        check_whole("quorum.expected_sites", self.expected_sites, low=1, high=10_000)
+        check_whole("quorum.min_sites", self.min_sites, low=1, high=self.expected_sites)
+        check_number("quorum.wait_s", self.wait_s, low=0)
+        check_number("quorum.round_s", self.round_s, low=0, low_open=True)
+        check_number("quorum.max_update_norm", self.max_update_norm, low=0, low_open=True)
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> QuorumSettings:
+        """Strict."""
+        check_keys("quorum", given, tuple(field.name for field in fields(cls)))
+        return cls(**given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederationSettings:
+    """A whole run. `base_folder` is empty for a preset whose weights are installed."""
+
+    run_id: str
+    preset: str
+    base_folder: str
+    adapter: AdapterSpec
+    quorum: QuorumSettings
+    stages: tuple[StageSettings, ...]
+
+    def __post_init__(self) -> None:
+        find_preset(self.preset)
+        names = [stage.name for stage in self.stages]
+        if not names or sorted(set(names), key=STAGES.index) != names:
+            raise InvalidFederation(f"stages={names}: must be some of {list(STAGES)}, in order")
+
+    @classmethod
+    def read(cls, path: Path) -> FederationSettings:
+        """Parse `federation.toml`. Raises InvalidFederation that names the key and the value."""
+        try:
+            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise InvalidFederation(f"{path}: not found; write it first") from error
+        except (tomllib.TOMLDecodeError, ModelError, PrivacyError, TypeError) as error:
+            raise InvalidFederation(f"{path.name}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> FederationSettings:
+        """Strict."""
+        check_keys("federation", given, tuple(field.name for field in fields(cls)))
+        return cls(
+            run_id=given["run_id"],
+            preset=given["preset"],
+            base_folder=given["base_folder"],
+            adapter=AdapterSpec.from_dict(given["adapter"]),
+            quorum=QuorumSettings.from_dict(given["quorum"]),
+            stages=tuple(StageSettings.from_dict(stage) for stage in given["stages"]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The inverse of `from_dict`."""
+        return {
+            "run_id": self.run_id,
+            "preset": self.preset,
+            "base_folder": self.base_folder,
+            "adapter": self.adapter.to_dict(),
+            "quorum": asdict(self.quorum),
+            "stages": [
+                {
+                    "name": stage.name,
+                    "rounds": stage.rounds,
+                    "tuning": stage.tuning.to_dict(),
+                    "privacy": stage.privacy.to_dict(),
+                }
+                for stage in self.stages
+            ],
+        }
+
+    def write(self, path: Path) -> None:
+        """As TOML, under a temporary name first."""
+        part = path.with_name(path.name + ".part")
+        part.write_text(_to_toml(self.to_dict()), encoding="utf-8")
+        part.replace(path)
+
+    def identity(self) -> str:
+        """Hash of what a checkpoint depends on; more rounds or another quorum may follow it."""
+        parts = {"run_id": self.run_id, "preset": self.preset, "adapter": self.adapter.to_dict()}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _to_toml(values: Mapping[str, Any], prefix: str = "") -> str:
+    """Scalars and lists first, then tables; a JSON scalar is a TOML scalar."""
+    lines, tables = [], []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            tables.append(f"\n[{prefix}{key}]\n{_to_toml(value, f'{prefix}{key}.')}")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            for item in value:
+                tables.append(f"\n[[{prefix}{key}]]\n{_to_toml(item, f'{prefix}{key}.')}")
+        else:
+            lines.append(f"{key} = {json.dumps(value)}\n")
+    return "".join(lines + tables)

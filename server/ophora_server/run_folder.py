@@ -1,0 +1,123 @@
+"""The coordinator's folder of one run: what is asked for, what was reached, where each thing is.
+
+    RUN/federation.toml   what to run; read once, strict
+    RUN/sites.json        node id -> site code, written when a site's key is registered
+    RUN/rounds.jsonl      one line an event: round started, reply, round finished, release, failed
+    RUN/checkpoints/      one folder a finished round
+    RUN/releases/         one folder a finished stage
+    RUN/tls, flower, logs keys, Flower's state, logs of the processes
+
+The folder's path comes from the coordinator's environment, never from a message.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ophora_server.errors import InvalidFederation, RunBusy
+
+RUN_VARIABLE = "OPHORA_RUN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFolder:
+    """Paths and the event log of one run."""
+
+    path: Path
+
+    @classmethod
+    def from_environment(cls) -> RunFolder:
+        """The folder that whoever started this process named. Raises InvalidFederation."""
+        named = os.environ.get(RUN_VARIABLE, "")
+        if not named or not Path(named).is_dir():
+            raise InvalidFederation(f"{RUN_VARIABLE}={named!r}: must name the run's folder")
+        return cls(path=Path(named))
+
+    @property
+    def settings_file(self) -> Path:
+        return self.path / "federation.toml"
+
+    @property
+    def sites_file(self) -> Path:
+        return self.path / "sites.json"
+
+    @property
+    def events_file(self) -> Path:
+        return self.path / "rounds.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def releases(self) -> Path:
+        return self.path / "releases"
+
+    @property
+    def tls(self) -> Path:
+        return self.path / "tls"
+
+    @property
+    def flower(self) -> Path:
+        return self.path / "flower"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    def site_codes(self) -> dict[int, str]:
+        """Node id -> site code of every registered site."""
+        if not self.sites_file.exists():
+            return {}
+        return {
+            int(node): str(code) for node, code in json.loads(self.sites_file.read_text()).items()
+        }
+
+    def record(self, event: str, **values: Any) -> None:
+        """Append one event; ids, counts and numbers only."""
+        entry = {"event": event, "time": round(time.time(), 3), **values}
+        line = json.dumps(_plain(entry), sort_keys=True, allow_nan=False)
+        with self.events_file.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def events(self) -> list[dict[str, Any]]:
+        """Every event so far; a torn last line is left out."""
+        if not self.events_file.exists():
+            return []
+        events = []
+        for line in self.events_file.read_text(encoding="utf-8").splitlines():
+            try:
+                events.append(json.loads(line))
+            except ValueError:
+                continue  # the process died while it wrote this line
+        return events
+
+    @contextmanager
+    def only_one(self) -> Iterator[None]:
+        """Hold the run's lock; the system frees it when the process dies. Raises RunBusy."""
+        with (self.path / "rounds.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunBusy(f"{self.path}: its rounds are running; wait or stop them") from error
+            yield
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinity: an unbounded epsilon becomes the text "inf"."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,124 @@
+"""The coordinator's wire to the sites: a small Protocol, and Flower's Grid behind it.
+
+This is the only server module that touches Flower's message API. A request carries the round plan
+as one JSON string and the adapter's tensors; a reply carries a code, named scalars and, when the
+code is "ok", the update's tensors. Bytes are counted as payload: serialized tensors, their names,
+and the text and scalars beside them; not Flower's framing, TLS or heartbeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.serverapp import Grid
+
+from ophora_model.update import Tensors
+
+_SCALAR_BYTES = 8
+REPLY_METRICS = ("delta", "epsilon", "loss", "seconds", "steps")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteReply:
+    """One site's answer, not yet verified. `tensors` is empty unless `code` is "ok"."""
+
+    request: str
+    code: str
+    tensors: Tensors
+    metrics: Mapping[str, float]
+    num_bytes: int
+
+
+class SiteLink(Protocol):
+    """What the rounds need of the wire."""
+
+    def sites(self) -> dict[int, str]:
+        """Node id -> site code of the sites that are there now."""
+        ...
+
+    def send(self, node: int, plan: str, tensors: Tensors, *, ttl_s: float) -> tuple[str, int]:
+        """Send one request; its id and its payload bytes."""
+        ...
+
+    def poll(self, request: str) -> SiteReply | None:
+        """The reply to one request, once; None while there is none."""
+        ...
+
+
+class GridLink:
+    """SiteLink over Flower's Grid. `codes` are the sites that the coordinator registered."""
+
+    def __init__(self, grid: Grid, codes: Mapping[int, str]) -> None:
+        self._grid = grid
+        self._codes = codes
+
+    def sites(self) -> dict[int, str]:
+        """Those online now; a node that nobody registered is not asked."""
+        return {
+            node: self._codes[node] for node in self._grid.get_node_ids() if node in self._codes
+        }
+
+    def send(self, node: int, plan: str, tensors: Tensors, *, ttl_s: float) -> tuple[str, int]:
+        """One train message."""
+        arrays = ArrayRecord({name: Array(np.asarray(value)) for name, value in tensors.items()})
+        content = RecordDict({"plan": ConfigRecord({"plan": plan}), "adapter": arrays})
+        message = Message(content, dst_node_id=node, message_type="train", ttl=ttl_s)
+        (request,) = self._grid.push_messages([message])
+        return request, _array_bytes(arrays) + len(plan.encode())
+
+    def poll(self, request: str) -> SiteReply | None:
+        """Pulled alone, so that one update at a time is in memory."""
+        for message in self._grid.pull_messages([request]):
+            return _read_reply(request, message)
+        return None
+
+
+def _read_reply(request: str, message: Message) -> SiteReply:
+    """Anything that is not exactly a reply of ours reads as a code, never as an exception."""
+    if message.has_error():
+        return _without_update(request, "lost", 0)
+    content = message.content
+    status = content.config_records.get("status", ConfigRecord())
+    code = status.get("code")
+    metrics = _known_scalars(content.metric_records.get("metrics", {}))
+    if not isinstance(code, str) or metrics is None:
+        return _without_update(request, "malformed", 0)
+    arrays = content.array_records.get("update", ArrayRecord())
+    num_bytes = _array_bytes(arrays) + len(code.encode()) + _SCALAR_BYTES * len(metrics)
+    if code != "ok":
+        return _without_update(request, _short(code), num_bytes)
+    try:
+        tensors = {str(name): array.numpy() for name, array in arrays.items()}
+    except (ValueError, TypeError, EOFError, MemoryError):
+        return _without_update(request, "malformed", num_bytes)
+    return SiteReply(
+        request=request, code="ok", tensors=tensors, metrics=metrics, num_bytes=num_bytes
+    )
+
+
+def _without_update(request: str, code: str, num_bytes: int) -> SiteReply:
+    return SiteReply(request=request, code=code, tensors={}, metrics={}, num_bytes=num_bytes)
+
+
+def _known_scalars(metrics: Mapping[str, object]) -> dict[str, float] | None:
+    """The metrics as floats; None when one is unknown or no number."""
+    values: dict[str, float] = {}
+    for name, value in metrics.items():
+        if name not in REPLY_METRICS or not isinstance(value, int | float):
+            return None
+        values[name] = float(value)
+    return values
+
+
+def _short(code: str) -> str:
+    """A code is a word; anything longer or odd is not written to a log."""
+    plain = len(code) <= 32 and code.replace("-", "").isalnum() and code.isascii()
+    return code if plain else "malformed"
+
+
+def _array_bytes(arrays: ArrayRecord) -> int:
+    return sum(len(array.data) + len(str(name).encode()) for name, array in arrays.items())

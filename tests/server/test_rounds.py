@@ -1,0 +1,246 @@
+"""The loop over a wire of fakes: averaging, quorum, deadlines, resume, hostile replies."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ophora_model.adapter_spec import AdapterSpec
+from ophora_model.release import read_release
+from ophora_model.round_plan import RoundPlan, TuningPlan
+from ophora_model.update import Tensors
+from ophora_privacy.plan import PrivacyPlan
+from ophora_server.errors import InvalidFederation, QuorumMissed, RunBusy
+from ophora_server.federation_settings import (
+    FederationSettings,
+    QuorumSettings,
+    StageSettings,
+)
+from ophora_server.rounds import BaseFacts, read_base_facts, run_rounds
+from ophora_server.run_folder import RunFolder
+from ophora_server.site_link import SiteReply
+
+TUNING = TuningPlan(
+    learning_rate=1e-3,
+    warmup_steps=0,
+    beta1=0.9,
+    beta2=0.95,
+    weight_decay=0.0,
+    caption_dropout=0.0,
+    gradient_checkpointing=False,
+)
+PRIVACY = PrivacyPlan(
+    clip_norm=1.0,
+    noise_multiplier=0.1,
+    sampling_rate=0.5,
+    steps_per_round=3,
+    delta=1e-5,
+    clips_per_patient=1,
+    normaliser=2.0,
+)
+
+
+def _settings(**rounds: int) -> FederationSettings:
+    return FederationSettings(
+        run_id="run-1",
+        preset="tiny",
+        base_folder="",
+        adapter=AdapterSpec(rank=4, alpha=4.0, targets=("attn1.to_q",), seed=1),
+        quorum=QuorumSettings(
+            expected_sites=3, min_sites=2, wait_s=0.3, round_s=5.0, max_update_norm=1000.0
+        ),
+        stages=tuple(
+            StageSettings(name=name, rounds=count, tuning=TUNING, privacy=PRIVACY)
+            for name, count in rounds.items()
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def base() -> BaseFacts:
+    return read_base_facts(_settings(tpt=1))
+
+
+Answer = Callable[[RoundPlan, Tensors], tuple[str, Mapping[str, object]]]
+
+
+def constant(value: float) -> Answer:
+    """A site whose update is `value` everywhere."""
+
+    def answer(plan: RoundPlan, start: Tensors) -> tuple[str, Mapping[str, object]]:
+        return "ok", {name: np.full_like(tensor, value) for name, tensor in start.items()}
+
+    return answer
+
+
+def halfway(plan: RoundPlan, start: Tensors) -> tuple[str, Mapping[str, object]]:
+    """A site that pulls the adapter half the way towards 1: the start matters."""
+    return "ok", {name: (1 - tensor) / 2 for name, tensor in start.items()}
+
+
+@dataclass
+class FakeLink:
+    """Sites as functions; None answers never."""
+
+    answers: dict[int, Answer | None]
+    plans: list[RoundPlan] = field(default_factory=list)
+    replies: dict[str, SiteReply] = field(default_factory=dict)
+
+    def sites(self) -> dict[int, str]:
+        return {node: f"site-{node}" for node in self.answers}
+
+    def send(self, node: int, plan: str, tensors: Tensors, *, ttl_s: float) -> tuple[str, int]:
+        self.plans.append(RoundPlan.from_json(plan))
+        request = f"request-{len(self.plans)}"
+        answer = self.answers[node]
+        if answer is not None:
+            code, update = answer(self.plans[-1], tensors)
+            self.replies[request] = SiteReply(
+                request=request,
+                code=code,
+                tensors=update,  # type: ignore[arg-type]
+                metrics={"steps": 3.0, "epsilon": float("inf")},
+                num_bytes=10,
+            )
+        return request, 100
+
+    def poll(self, request: str) -> SiteReply | None:
+        return self.replies.pop(request, None)
+
+
+def _run(tmp_path: Path) -> RunFolder:
+    run = RunFolder(path=tmp_path)
+    return run
+
+
+def test_rounds_average_with_equal_weights_and_end_in_releases(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    run = _run(tmp_path)
+    link = FakeLink({1: constant(1.0), 2: constant(2.0), 3: constant(6.0)})
+    end = run_rounds(link, run, _settings(tpt=2, p2ft=1), base)
+    assert end.round == 3
+    assert all(np.allclose(tensor, 9.0) for tensor in end.tensors.values())
+    assert [plan.stage for plan in link.plans[::3]] == ["tpt", "tpt", "p2ft"]
+    tpt, p2ft = (read_release(run.releases / stage) for stage in ("tpt", "p2ft"))
+    assert (tpt.round, p2ft.round) == (2, 3)
+    assert np.allclose(next(iter(tpt.tensors.values())), 6.0)
+    finished = [event for event in run.events() if event["event"] == "round-finished"]
+    assert finished[0]["bytes_sent"] == {"site-1": 100, "site-2": 100, "site-3": 100}
+    assert finished[0]["sites"] == ["site-1", "site-2", "site-3"]
+
+
+def test_a_resumed_run_equals_one_that_was_never_interrupted(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    sites: dict[int, Answer | None] = {1: halfway, 2: halfway, 3: constant(0.25)}
+    whole = run_rounds(FakeLink(sites), _run_in(tmp_path / "whole"), _settings(tpt=4), base)
+    halves = _run_in(tmp_path / "halves")
+    run_rounds(FakeLink(sites), halves, _settings(tpt=2), base)
+    link = FakeLink(sites)
+    resumed = run_rounds(link, halves, _settings(tpt=4), base)
+    assert sorted({plan.round for plan in link.plans}) == [3, 4]
+    for name, tensor in whole.tensors.items():
+        assert np.array_equal(tensor, resumed.tensors[name])
+
+
+def _run_in(path: Path) -> RunFolder:
+    path.mkdir()
+    return RunFolder(path=path)
+
+
+def test_a_torn_checkpoint_is_passed_over(tmp_path: Path, base: BaseFacts) -> None:
+    run = _run(tmp_path)
+    sites: dict[int, Answer | None] = {1: halfway, 2: halfway, 3: halfway}
+    first = run_rounds(FakeLink(sites), run, _settings(tpt=3), base)
+    tensors = run.checkpoints / "round-0003" / "adapter.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-7])
+    link = FakeLink(sites)
+    again = run_rounds(link, run, _settings(tpt=3), base)
+    assert {plan.round for plan in link.plans} == {3}
+    name = next(iter(first.tensors))
+    assert np.array_equal(first.tensors[name], again.tensors[name])
+
+
+def test_an_absent_site_costs_its_update_and_not_the_round(tmp_path: Path, base: BaseFacts) -> None:
+    run = _run(tmp_path)
+    settings = _settings(tpt=1)
+    settings = replace(settings, quorum=replace(settings.quorum, round_s=1.0))
+    link = FakeLink({1: constant(1.0), 2: constant(3.0), 3: None})
+    end = run_rounds(link, run, settings, base)
+    assert all(np.allclose(tensor, 2.0) for tensor in end.tensors.values())
+    codes = {event["site"]: event["code"] for event in run.events() if event["event"] == "reply"}
+    assert codes == {"site-1": "ok", "site-2": "ok", "site-3": "late"}
+
+
+def _nan(plan: RoundPlan, start: Tensors) -> tuple[str, Mapping[str, object]]:
+    return "ok", {name: np.full_like(tensor, np.nan) for name, tensor in start.items()}
+
+
+def _wrong_shape(plan: RoundPlan, start: Tensors) -> tuple[str, Mapping[str, object]]:
+    return "ok", {name: tensor[:1] for name, tensor in start.items()}
+
+
+def _surplus(plan: RoundPlan, start: Tensors) -> tuple[str, Mapping[str, object]]:
+    return "ok", {**start, "Mrs Secret": np.zeros((1,), np.float32)}
+
+
+def _double(plan: RoundPlan, start: Tensors) -> tuple[str, Mapping[str, object]]:
+    return "ok", {name: tensor.astype(np.float64) for name, tensor in start.items()}
+
+
+@pytest.mark.parametrize("hostile", [_nan, _wrong_shape, _surplus, _double, constant(1e6)])
+def test_a_bad_update_is_left_out_and_its_text_is_not_written(
+    tmp_path: Path, base: BaseFacts, hostile: Answer
+) -> None:
+    run = _run(tmp_path)
+    link = FakeLink({1: constant(1.0), 2: constant(3.0), 3: hostile})
+    end = run_rounds(link, run, _settings(tpt=1), base)
+    assert all(np.allclose(tensor, 2.0) for tensor in end.tensors.values())
+    replies = {event["site"]: event for event in run.events() if event["event"] == "reply"}
+    assert replies["site-3"]["code"] == "rejected"
+    assert "Secret" not in run.events_file.read_text()
+
+
+def test_the_quorum_counts_updates_and_a_missed_round_can_be_resumed(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    def declines(plan: RoundPlan, start: Tensors) -> tuple[str, Mapping[str, object]]:
+        return ("budget", {}) if plan.round == 2 else constant(1.0)(plan, start)
+
+    run = _run(tmp_path)
+    link = FakeLink({1: constant(1.0), 2: declines, 3: declines})
+    with pytest.raises(QuorumMissed, match="round 2: 1 updates of 2"):
+        run_rounds(link, run, _settings(tpt=2), base)
+    assert not (run.releases / "tpt").exists()
+    end = run_rounds(FakeLink({1: constant(1.0), 2: constant(1.0)}), run, _settings(tpt=2), base)
+    assert end.round == 2
+    assert all(np.allclose(tensor, 2.0) for tensor in end.tensors.values())
+
+
+def test_too_few_sites_end_the_wait(tmp_path: Path, base: BaseFacts) -> None:
+    with pytest.raises(QuorumMissed, match="1 sites after"):
+        run_rounds(FakeLink({1: constant(1.0)}), _run(tmp_path), _settings(tpt=1), base)
+
+
+def test_one_process_at_a_time_and_no_fewer_rounds_than_done(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    run = _run(tmp_path)
+    link = FakeLink({1: constant(1.0), 2: constant(1.0), 3: constant(1.0)})
+    with run.only_one(), pytest.raises(RunBusy):
+        run_rounds(link, run, _settings(tpt=1), base)
+    run_rounds(link, run, _settings(tpt=2), base)
+    with pytest.raises(InvalidFederation, match="2 are done"):
+        run_rounds(link, run, _settings(tpt=1), base)
+
+
+def test_an_infinite_epsilon_is_logged_as_text(tmp_path: Path, base: BaseFacts) -> None:
+    run = _run(tmp_path)
+    link = FakeLink({1: constant(1.0), 2: constant(1.0), 3: constant(1.0)})
+    run_rounds(link, run, _settings(tpt=1), base)
+    reply = next(event for event in run.events() if event["event"] == "reply")
+    assert reply["epsilon"] == "inf"
+    assert "Infinity" not in run.events_file.read_text()
