@@ -1,4 +1,4 @@
-"""The generator: base presets, the adapter and its algebra, latents cache, objective, tuning, sampling.
+"""The generator: bases, the adapter and its algebra, cached latents, tuning, sampling.
 
 A preset names a base; `base.load_base` loads it; `adapter.attach_adapter` adds the trainable part;
 `tuning.tune` trains it on cached latents; `sampling.Generator` makes videos with it.

@@ -58,7 +58,7 @@ class Adapter:
         }
 
     def write(self, tensors: Tensors) -> None:
-        """Replaces the trained tensors. Raises `AdapterMismatch` and changes nothing if they do not fit."""
+        """Replaces the trained tensors, or raises `AdapterMismatch` and changes nothing."""
         check_tensors(tensors, self.shapes())
         with torch.no_grad():
             for name, factor in self._factors.items():
@@ -88,7 +88,8 @@ def attach_adapter(transformer: CogVideoXTransformer3DModel, spec: AdapterSpec) 
         pair = getattr(module, "lora_A", None)
         if not isinstance(pair, nn.ModuleDict) or ADAPTER_NAME not in pair:
             continue
-        down, up = pair[ADAPTER_NAME].weight, module.lora_B[ADAPTER_NAME].weight
+        down = module.get_parameter(f"lora_A.{ADAPTER_NAME}.weight")
+        up = module.get_parameter(f"lora_B.{ADAPTER_NAME}.weight")
         down.data = torch.from_numpy(frozen_factor(spec, module_name, int(down.shape[1])))
         down.requires_grad_(False)
         up.data = torch.zeros_like(up, dtype=torch.float32)
@@ -100,7 +101,7 @@ def attach_adapter(transformer: CogVideoXTransformer3DModel, spec: AdapterSpec) 
 
 def adapter_shapes(transformer: nn.Module, spec: AdapterSpec) -> dict[str, tuple[int, ...]]:
     """What `Adapter.shapes` would be, from the module tree alone (also on the meta device)."""
-    found = {
+    found: dict[str, tuple[int, ...]] = {
         name: (int(module.out_features), spec.rank)
         for name, module in sorted(transformer.named_modules())
         if isinstance(module, nn.Linear) and _is_target(name, spec.targets)
@@ -110,7 +111,7 @@ def adapter_shapes(transformer: nn.Module, spec: AdapterSpec) -> dict[str, tuple
 
 
 def frozen_factor(spec: AdapterSpec, name: str, width: int) -> NDArray[np.float32]:
-    """The A factor of one layer, [rank, width]: uniform in +-1/sqrt(width), from seed and name alone."""
+    """The A factor [rank, width] of a layer: uniform in +-1/sqrt(width), by seed and name alone."""
     digest = hashlib.sha256(f"{spec.seed}/{name}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     bound = 1 / math.sqrt(width)

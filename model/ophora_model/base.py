@@ -35,7 +35,7 @@ _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """A loaded base. Parts that were not asked for are None. All weights are frozen and in eval mode.
+    """A loaded base, frozen and in eval mode. Parts that were not asked for are None.
 
     `fingerprint` is the hash of the weights' bytes; `compute` is what matrix products run in.
     """

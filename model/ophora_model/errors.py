@@ -1,13 +1,13 @@
 """Errors of the model part.
 
-    ModelError
-    |-- UnknownPreset       choose one of those named
-    |-- BaseMissing         give the folder or install what is named
-    |-- AdapterMismatch     the tensors do not fit the announced adapter: do not load them
-    |-- PlanInvalid         a round plan or setting has an unknown key or a value out of range
-    |-- VideoUnreadable     a clip can't be decoded
-    |-- NonFiniteLoss       tuning diverged: lower the learning rate; nothing was kept
-    `-- Cancelled           the caller asked to stop
+ModelError
+|-- UnknownPreset       choose one of those named
+|-- BaseMissing         give the folder or install what is named
+|-- AdapterMismatch     the tensors do not fit the announced adapter: do not load them
+|-- PlanInvalid         a round plan or setting has an unknown key or a value out of range
+|-- VideoUnreadable     a clip can't be decoded
+|-- NonFiniteLoss       tuning diverged: lower the learning rate; nothing was kept
+`-- Cancelled           the caller asked to stop
 """
 
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -20,6 +21,9 @@ from torch import Tensor
 from ophora_model.base import Base
 from ophora_model.errors import BaseMissing
 from ophora_model.video import read_frames
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLCogVideoX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,7 @@ class ClipSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedClip:
-    """Posterior `mean` and `logvar` [T, C, H, W] and prompt [L, D], float16; `clean` draws from it."""
+    """Posterior `mean` and `logvar` [T, C, H, W] and prompt [L, D], float16."""
 
     clip_id: str
     patient_id: str
@@ -63,7 +67,7 @@ class LatentsCache:
     def fill(
         self, clips: Iterable[ClipSource], progress: Callable[[int, int], None] | None = None
     ) -> int:
-        """Computes what is missing; returns how many clips were encoded. Raises `VideoUnreadable`."""
+        """Computes what is missing; returns the number encoded. Raises `VideoUnreadable`."""
         clips = list(clips)
         encoded = 0
         self._embed([clip.instruction for clip in clips])
@@ -111,7 +115,9 @@ class LatentsCache:
         with self._base.autocast():
             posterior = vae.encode(pixels.permute(3, 0, 1, 2)[None].to(vae.dtype)).latent_dist
         swap = {"mean": posterior.mean, "logvar": posterior.logvar}
-        _save(path, {k: v[0].permute(1, 0, 2, 3).half().cpu().contiguous() for k, v in swap.items()})
+        _save(
+            path, {k: v[0].permute(1, 0, 2, 3).half().cpu().contiguous() for k, v in swap.items()}
+        )
 
     def _embed(self, texts: Sequence[str]) -> None:
         missing = [t for t in sorted({"", *texts}) if not self._text_path(t).exists()]
@@ -134,7 +140,7 @@ class LatentsCache:
         key = f"{preset.name}|{self._base.fingerprint}|{preset.text_length}|{text}"
         return self._folder / f"text-{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
 
-    def _vae(self):  # type: ignore[no-untyped-def]
+    def _vae(self) -> AutoencoderKLCogVideoX:
         if self._base.vae is None:
             raise BaseMissing("base was loaded without part 'vae': load it with that part")
         return self._base.vae

@@ -1,4 +1,4 @@
-"""The paper's objective: v-prediction, the clean latent's squared error weighted 1 / (1 - alpha_bar).
+"""The paper's objective: v-prediction, squared error of the latent over 1 - alpha_bar.
 
 Timesteps are uniform over the schedule. A share of the instructions is replaced by the empty one,
 so that classifier-free guidance has an unconditional branch (the released code has none).
@@ -22,7 +22,7 @@ def diffusion_loss(
     prompt_BLD: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """Mean over the batch of the weighted loss, a scalar. `clean` is scaled; T, C, H, W are latent sizes.
+    """Mean over the batch of the weighted loss, a scalar. `clean` is a scaled latent.
 
     The weight makes it equal to the plain squared error of v (paper section 3.2).
     """
@@ -40,8 +40,9 @@ def diffusion_loss(
     guess = scheduler.get_velocity(velocity, noisy, timesteps)
     alpha_bar = scheduler.alphas_cumprod.to(clean_BTCHW)[timesteps]
     weight = 1 / (1 - alpha_bar)
-    error = (guess - clean_BTCHW).square().flatten(1).mean(dim=1)
-    return (weight * error).mean()
+    error: Tensor = (guess - clean_BTCHW).square().flatten(1).mean(dim=1)
+    loss: Tensor = (weight * error).mean()
+    return loss
 
 
 def drop_captions(

@@ -1,8 +1,8 @@
 """Presets: which base, at which size. A preset is data; every base goes through the same code.
 
-`tiny` ships with this package (its denoiser and autoencoder were trained by `pretrain/` on generic
-motion, its text encoder is a pinned registry package). `cogvideox-2b` is the paper's backbone, from
-a local folder or a hub id (paper section 3.2; PAPER facts: 49 frames, 480 x 720, 8 fps, 226 tokens).
+`tiny` ships with this package: its denoiser and autoencoder were trained by `pretrain/` on generic
+motion, its text encoder is a pinned registry package. `cogvideox-2b` is the paper's backbone, from
+a local folder or a hub id (paper section 3.2: 49 frames of 480 x 720 at 8 fps, 226 tokens).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _EVERY_LINEAR = (
 class Preset:
     """One base generator and the sizes it works at.
 
-    `frames` is 8k+1, `height` and `width` are pixels, `fps` frames per second, `text_length` tokens.
-    `source` is a hub id, or "" for weights inside this package. `dtype` is what the base computes in.
-    `lora_targets` ends of module names; the adapter's rank and alpha are a plan's, these its defaults.
+    `frames` is 8k+1, `height` and `width` are pixels, `text_length` is tokens. `source` is a hub
+    id, or "" for weights inside this package. `dtype` is that of the weights. `lora_targets` are
+    ends of module names; rank, alpha and targets are defaults of a plan's adapter.
     """
 
     name: str

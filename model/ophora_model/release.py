@@ -1,7 +1,7 @@
 """Releases: an adapter as a folder that any diffusers installation can load, with its card.
 
-    FOLDER/adapter.safetensors   peft keys under "transformer.", alpha in `lora_adapter_metadata`
-    FOLDER/release.json          preset, base, adapter, stage, round, history; SHA-256 of the tensors
+    FOLDER/adapter.safetensors   keys under "transformer.", alpha in `lora_adapter_metadata`
+    FOLDER/release.json          preset, base, adapter, stage, round, history, SHA-256
 
 The file holds both factors; reading checks names, shapes, values, hash, base and that the frozen
 factor is the announced one before anything is attached.

@@ -24,9 +24,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningPlan:
-    """How a site tunes in one round; the number of steps and the batch are the privacy plan's.
+    """How a site tunes in one round; steps and batch are the privacy plan's.
 
-    Defaults of the paper for AdamW (betas 0.9 and 0.95, weight decay 1e-3) are the caller's to give.
+    The paper's AdamW has betas 0.9 and 0.95 and a weight decay of 1e-3.
     """
 
     learning_rate: float

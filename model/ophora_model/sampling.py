@@ -26,7 +26,7 @@ MAX_PROMPT_CHARS = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerRecord:
-    """Seed, steps, guidance and whether guidance is dynamic; with base and adapter it fixes the video.
+    """Seed, steps and guidance: with base and adapter they fix the video.
 
     Prompt k of a call is sampled with `seed + k`. `dynamic_guidance` is diffusers' schedule, which
     jumps from step to step; it is recorded because videos with and without it don't compare.

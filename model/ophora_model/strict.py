@@ -13,7 +13,9 @@ def check_keys(what: str, given: Mapping[str, Any], wanted: tuple[str, ...]) -> 
     """Raises `PlanInvalid` that names the first unknown or missing key."""
     for key in given:
         if key not in wanted:
-            raise PlanInvalid(f"{what}.{key}={given[key]!r}: unknown key; allowed: {', '.join(wanted)}")
+            raise PlanInvalid(
+                f"{what}.{key}={given[key]!r}: unknown key; allowed: {', '.join(wanted)}"
+            )
     for key in wanted:
         if key not in given:
             raise PlanInvalid(f"{what}.{key}: missing; a {what} has: {', '.join(wanted)}")

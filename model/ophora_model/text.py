@@ -35,7 +35,7 @@ class TextEncoder:
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """[len(texts), text_length, width], float32, on the encoder's device. Longer texts are cut."""
+        """[len(texts), text_length, width], float32. Longer texts are cut."""
         tokens = self._tokenizer(
             list(texts),
             padding="max_length",
@@ -44,10 +44,11 @@ class TextEncoder:
             return_tensors="pt",
         ).to(self._encoder.device)
         if not self._masked:
-            hidden: Tensor = self._encoder(tokens.input_ids)[0]
-            return hidden.float()
-        hidden = self._encoder(tokens.input_ids, attention_mask=tokens.attention_mask)[0]
-        return hidden.float() * tokens.attention_mask[..., None]
+            plain: Tensor = self._encoder(tokens.input_ids)[0].float()
+            return plain
+        mask: Tensor = tokens.attention_mask
+        hidden: Tensor = self._encoder(tokens.input_ids, attention_mask=mask)[0].float()
+        return hidden * mask[..., None]
 
 
 def load_text_encoder(preset: Preset, folder: Path, dtype: torch.dtype) -> TextEncoder:

@@ -35,7 +35,7 @@ OnStep = Callable[[int, int, float], None]  # step, steps, loss: the loss stays 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningResult:
-    """Loss of every step that drew a patient (still identifiable: stays at the site), steps, seconds."""
+    """Losses of the steps that drew a patient (identifiable: they stay at the site), and time."""
 
     losses: tuple[float, ...]
     steps: int

@@ -21,7 +21,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """Named float32 tensors. Operations return new updates and require the same names and shapes."""
+    """Named float32 tensors. Operations need the same names and shapes on both sides."""
 
     tensors: Tensors
 

@@ -1,4 +1,4 @@
-"""Clips as files: reading frames at a preset's size and rate, writing without a trace of anything else."""
+"""Clips as files: frames at a preset's size and rate in, H.264 without metadata out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Frames = NDArray[np.uint8]  # [F, H, W, 3] RGB
 
 
 def read_frames(path: Path, *, frames: int, height: int, width: int, fps: float) -> Frames:
-    """[frames, height, width, 3]: the clip resampled to `fps` from its start, cropped to the aspect.
+    """[frames, height, width, 3]: the clip from its start at `fps`, cropped to the aspect.
 
     A clip that is shorter than `frames / fps` is spread evenly over what there is; none is repeated
     unless the clip has fewer frames than asked for. Raises `VideoUnreadable`.
@@ -25,16 +25,21 @@ def read_frames(path: Path, *, frames: int, height: int, width: int, fps: float)
         with av.open(str(path), format="mp4") as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"
-            decoded = [(frame.time or 0.0, frame.to_ndarray(format="rgb24")) for frame in container.decode(stream)]
+            decoded = [
+                (frame.time or 0.0, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
+                for frame in container.decode(stream)
+            ]
     except (av.FFmpegError, IndexError, OSError) as error:
-        raise VideoUnreadable(f"clip can't be decoded ({type(error).__name__}): curate it again") from error
+        raise VideoUnreadable(
+            f"clip can't be decoded ({type(error).__name__}): curate it again"
+        ) from error
     if not decoded:
         raise VideoUnreadable("clip has no frames: curate it again")
     times = np.array([time for time, _ in decoded])
     span = min((frames - 1) / fps, float(times[-1] - times[0]))
     wanted = times[0] + np.linspace(0, span, frames)
     picked = [decoded[int(np.abs(times - time).argmin())][1] for time in wanted]
-    return np.stack([_fit(frame, height, width) for frame in picked])
+    return np.stack([fit_frame(frame, height, width) for frame in picked])
 
 
 def write_video(path: Path, frames: Frames, fps: float) -> None:
@@ -51,14 +56,18 @@ def write_video(path: Path, frames: Frames, fps: float) -> None:
         stream.codec_context.thread_count = 1
         stream.options = {"crf": "12", "preset": "medium", "flags": "+bitexact"}
         for image in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+            container.mux(
+                stream.encode(
+                    av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+                )
+            )
         container.mux(stream.encode(None))
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
 
 
-def _fit(frame: Frames, height: int, width: int) -> Frames:
+def fit_frame(frame: Frames, height: int, width: int) -> Frames:
     """Centre-crops to the aspect and scales with area averaging."""
     from av import VideoFrame
 
@@ -70,4 +79,4 @@ def _fit(frame: Frames, height: int, width: int) -> Frames:
     scaled = VideoFrame.from_ndarray(crop, format="rgb24").reformat(
         width=width, height=height, interpolation="AREA"
     )
-    return scaled.to_ndarray(format="rgb24")
+    return np.asarray(scaled.to_ndarray(format="rgb24"), np.uint8)

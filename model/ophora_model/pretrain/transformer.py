@@ -25,6 +25,7 @@ from ophora_model.objective import diffusion_loss, drop_captions
 from ophora_model.presets import find_preset
 from ophora_model.pretrain.motion import draw_clip
 from ophora_model.text import load_text_encoder
+from ophora_model.video import Frames
 
 BATCH = 16
 EMA_DECAY = 0.999
@@ -74,7 +75,7 @@ def build_scheduler() -> CogVideoXDPMScheduler:
     )
 
 
-def _draw(seed: tuple[int, int]) -> tuple[np.ndarray, str]:  # type: ignore[type-arg]
+def _draw(seed: tuple[int, int]) -> tuple[Frames, str]:
     clip = draw_clip(np.random.default_rng(seed))
     return clip.frames, clip.caption
 

@@ -21,7 +21,8 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 from torch import Tensor
 
-from ophora_model.pretrain.motion import HEIGHT, WIDTH, draw_clip
+from ophora_model.pretrain.brush import HEIGHT, WIDTH
+from ophora_model.pretrain.motion import draw_clip
 
 KL_WEIGHT = 1e-4
 EDGE_WEIGHT = 0.5
@@ -98,7 +99,9 @@ def main() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             posterior = vae.encode(real).latent_dist
             made = vae.decode(posterior.sample()).sample
-        loss = reconstruction_loss(made.float(), real) + KL_WEIGHT * mean_kl(posterior.mean, posterior.logvar)
+        loss = reconstruction_loss(made.float(), real) + KL_WEIGHT * mean_kl(
+            posterior.mean, posterior.logvar
+        )
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
@@ -108,7 +111,10 @@ def main() -> None:
         if step % 50 == 0:
             recent = float(np.mean(losses[-50:]))
             seconds = time.monotonic() - began
-            print(json.dumps({"step": step, "l1": round(recent, 4), "seconds": round(seconds)}), flush=True)
+            print(
+                json.dumps({"step": step, "l1": round(recent, 4), "seconds": round(seconds)}),
+                flush=True,
+            )
         if step % 500 == 0 or step == options.steps:
             vae.save_pretrained(options.out)
 
