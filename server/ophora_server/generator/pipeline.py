@@ -34,6 +34,7 @@ def read_offer(release: Path) -> Offer:
 
 def load_pipeline(release: Path, base_folder: Path | None = None) -> "ReleasePipeline":
     """Load a release with its base. Raises the model part's errors."""
+    _silence_progress_bars()
     return ReleasePipeline(load_generator(release, base_folder=base_folder))
 
 
@@ -69,3 +70,15 @@ class ReleasePipeline:
             raise Cancelled("stopped after the last step")
         write_video(path, frames, self.preset.fps)
         return record.to_dict()
+
+
+def _silence_progress_bars() -> None:
+    """Keep the loaders' own bars out of a server's messages."""
+    import threading
+
+    from tqdm import tqdm  # type: ignore[import-untyped]
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    # its default lock is a named semaphore, which a terminated worker would leave behind
+    tqdm.set_lock(threading.RLock())
