@@ -123,10 +123,19 @@ class View:
         bottom = min(height, int(points[:, 1].max()) + margin + 2)
         if right <= left or bottom <= top:
             return
-        mask = np.zeros((bottom - top, right - left), dtype=np.uint8)
-        _fill(mask, fixed - np.array([left, top], dtype=np.int32) * (1 << SHIFT), width, (255,))
-        if sigma > 0.3:
-            mask = cv2.GaussianBlur(mask, (0, 0), sigma)
+        # A wide blur hides detail, so it is drawn and blurred on a coarser mask.
+        coarse = max(1, int(sigma / 1.4))
+        shape = (-(-(bottom - top) // coarse), -(-(right - left) // coarse))
+        mask = np.zeros(shape, dtype=np.uint8)
+        local = (points - np.array([left, top])) / coarse - (coarse - 1) / (2 * coarse)
+        thick = None if width is None else max(1, round(width / coarse))
+        _fill(mask, np.round(local * (1 << SHIFT)).astype(np.int32), thick, (255,))
+        if sigma > 0.4:
+            mask = cv2.GaussianBlur(mask, (0, 0), sigma / coarse).astype(np.uint8, copy=False)
+        if coarse > 1:
+            size = (shape[1] * coarse, shape[0] * coarse)
+            mask = cv2.resize(mask, size).astype(np.uint8, copy=False)
+        mask = mask[: bottom - top, : right - left]
         blend(self.image[top:bottom, left:right], mask, colour, alpha)
 
 
@@ -144,7 +153,9 @@ def _fill(
 
 def blend(target: Image, mask: NDArray[np.uint8], colour: Colour, alpha: float) -> None:
     """Mix `colour` into `target` in place by `mask`/255 * alpha."""
-    weight = mask.astype(np.float32)[..., None] * np.float32(alpha / 255.0)
-    mixed = target + (np.asarray(colour, dtype=np.float32) - target) * weight
-    np.clip(mixed, 0, 255, out=mixed)
-    target[...] = mixed.astype(np.uint8)
+    if alpha <= 0:
+        return
+    ink = [cv2.convertScaleAbs(mask, alpha=alpha * channel / 255.0) for channel in colour]
+    clear = cv2.convertScaleAbs(mask, alpha=-alpha, beta=255.0)
+    kept = cv2.multiply(target, cv2.merge([clear, clear, clear]), scale=1.0 / 255.0)
+    target[...] = cv2.add(kept, cv2.merge(ink))

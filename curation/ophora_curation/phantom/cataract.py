@@ -22,7 +22,7 @@ from ophora_curation.phantom.instruments import (
 class Phacoemulsification:
     """A thick probe from below and a chopper from the left break the nucleus into quadrants."""
 
-    pupil = Pupil(centre=(190, 84, 52), edge=(104, 44, 32), mottle=0.12)
+    pupil = Pupil(centre=(190, 84, 52), edge=(104, 44, 32), mottle=0.2)
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.hand = Hand(rng)
@@ -32,6 +32,7 @@ class Phacoemulsification:
         self.shade = (226.0 - 20 * amber, 204.0 - 40 * amber, 140.0 - 50 * amber)
         self.order = rng.permutation(4)
         self.dust = rng.uniform(-1, 1, (10, 2))
+        self.flecks = rng.uniform(-0.5, 0.5, (4, 3, 2))
 
     def draw_inside(self, view: View, time_s: float, share: float) -> None:
         rhexis(view, 0.56, 0.5)
@@ -51,7 +52,10 @@ class Phacoemulsification:
             view.polygon(piece + 0.035, (60, 28, 18), 0.5, 0.03)
             view.polygon(piece, (shade[0], shade[1], shade[2]), 0.94, 0.012)
             core = piece.mean(axis=0)
-            view.polygon(core + (piece - core) * 0.55, (250, 236, 190), 0.35, 0.05)
+            view.polygon(core + (piece - core) * 0.6, (250, 238, 200), 0.45, 0.07)
+            view.stroke(piece[1:], 0.06, (150, 100, 54), 0.45, 0.025)
+            for x, y in self.flecks[quadrant]:
+                view.glow(core + 0.3 * np.array([x, y]) * (1 - eaten), 0.07, (176, 132, 76), 0.3)
         for x, y in self.dust:
             swirl = target + 0.22 * np.array([x, y]) + self.hand.wander(3 * time_s + x, 0.05)
             view.disc(swirl, 0.022, (255, 248, 226), 0.7, 0.01)
@@ -68,7 +72,7 @@ class Phacoemulsification:
 class IrrigationAspiration:
     """Two slim tips from left and right pull feathery white cortex off the capsule."""
 
-    pupil = Pupil(centre=(196, 92, 62), edge=(120, 52, 40), mottle=0.14)
+    pupil = Pupil(centre=(196, 92, 62), edge=(120, 52, 40), mottle=0.2)
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.hand = Hand(rng)
@@ -112,7 +116,7 @@ class IrrigationAspiration:
 class CapsulePolishing:
     """A fine tip from above scrubs small circles on a clear, sparkling capsule."""
 
-    pupil = Pupil(centre=(255, 168, 104), edge=(206, 96, 58), mottle=0.05, radius=1.06)
+    pupil = Pupil(centre=(255, 168, 104), edge=(206, 96, 58), mottle=0.09, radius=1.06)
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.hand = Hand(rng)

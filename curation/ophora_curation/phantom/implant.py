@@ -24,15 +24,15 @@ HAPTIC = (40.0, 86.0, 206.0)
 class LensImplantation:
     """A wide cartridge from below; the rolled lens slides out and unfolds."""
 
-    pupil = Pupil(centre=(214, 112, 78), edge=(142, 66, 50), mottle=0.1)
+    pupil = Pupil(centre=(214, 112, 78), edge=(142, 66, 50), mottle=0.18)
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.hand = Hand(rng)
         self.angle = 1.6 + self.hand.lean
-        self.start = float(rng.uniform(0.0, 0.15))
+        self.start = float(rng.uniform(0.08, 0.25))
 
     def draw_inside(self, view: View, time_s: float, share: float) -> None:
-        out = float(np.clip(self.start + 1.1 * share, 0, 1))
+        out = float(np.clip(self.start + share, 0, 1))
         axis = -unit(self.angle)
         across = np.array([-axis[1], axis[0]])
         mouth = self._mouth(time_s, share)
@@ -49,7 +49,8 @@ class LensImplantation:
         view.polygon(body + 0.04, (40, 16, 12), 0.45, 0.04)
         view.polygon(body, (92, 46, 40), 0.35 + 0.4 * (1 - open_share), 0.01)
         view.polygon(centre + (body - centre) * 0.7, (236, 190, 160), 0.3 * open_share, 0.04)
-        view.stroke(body, 0.04, (250, 238, 226), 0.85, 0.006)
+        view.stroke(body, 0.035, (246, 226, 208), 0.7, 0.008)
+        view.stroke(body[20:28], 0.05, (255, 255, 250), 0.9, 0.01)
         for side in (-1.0, 1.0):  # the rolled edges, dark until they open
             fold = bezier(
                 centre - axis * length * 0.45 + across * side * 0.05,
@@ -57,7 +58,7 @@ class LensImplantation:
                 centre + axis * length * 0.45 + across * side * 0.04,
             )
             view.stroke(fold, 0.05, (44, 22, 20), 0.75 * (1 - 0.7 * open_share), 0.01)
-            view.stroke(fold - 0.02, 0.02, (255, 244, 236), 0.8, 0.004)
+            view.stroke(fold - 0.02, 0.02, (250, 226, 210), 0.75 - 0.45 * open_share, 0.008)
         lead = centre + axis * length * 0.45
         curl = bezier(lead, lead + axis * 0.22 + across * 0.1, lead + across * 0.4 * open_share)
         view.stroke(curl, 0.06, HAPTIC, 0.95)
@@ -73,7 +74,7 @@ class LensImplantation:
 class LensPositioning:
     """A hook from the lower right rotates a round lens with two blue haptics."""
 
-    pupil = Pupil(centre=(206, 104, 70), edge=(130, 58, 42), mottle=0.1, radius=1.05)
+    pupil = Pupil(centre=(206, 104, 70), edge=(130, 58, 42), mottle=0.18, radius=1.05)
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.hand = Hand(rng)
@@ -97,7 +98,7 @@ class LensPositioning:
 class ViscoelasticSuction:
     """A blue-sleeved tip from the upper left swirls the gel out over the seated lens."""
 
-    pupil = Pupil(centre=(176, 92, 70), edge=(104, 50, 44), mottle=0.1)
+    pupil = Pupil(centre=(176, 92, 70), edge=(104, 50, 44), mottle=0.18)
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.hand = Hand(rng)

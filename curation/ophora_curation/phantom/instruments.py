@@ -31,7 +31,7 @@ def shaft(
     widths: tuple[float, float],
     shades: Sequence[Colour],
     *,
-    inside: float = 0.9,
+    inside: float = 0.84,
 ) -> Points:
     """A straight shaft from outside through the limbus at `angle` to `tip`; returns its axis.
 
@@ -148,8 +148,8 @@ def lens_in_place(
             view.stroke(path + 0.025, 0.07, (40, 20, 16), 0.5 * alpha, 0.02)
             view.stroke(path, 0.065, haptics, alpha)
             view.stroke(path - 0.008, 0.02, (235, 240, 250), 0.7 * alpha)
-    view.disc(centre, radius, (255, 236, 214), 0.16 * alpha)
+    view.disc(centre, radius, (255, 226, 200), 0.2 * alpha, 0.01)
     view.stroke(ring(centre + 0.02, radius), 0.05, (60, 30, 22), 0.5 * alpha, 0.015)
-    view.stroke(ring(centre, radius), 0.035, (248, 236, 214), 0.75 * alpha, 0.004)
+    view.stroke(ring(centre, radius), 0.03, (244, 226, 204), 0.7 * alpha, 0.008)
     view.stroke(ring(centre, radius - 0.02, 3.4, 4.7), 0.05, (255, 255, 252), 0.95 * alpha, 0.006)
     view.stroke(ring(centre, radius - 0.05, 0.5, 1.3), 0.035, (255, 246, 230), 0.6 * alpha, 0.01)

@@ -53,6 +53,8 @@ class EyeLook:
     pupil_radius: float
     opening_angle: float  # long axis of the lid opening
     opening: tuple[float, float]
+    glare_angle: float  # where the sclera is overexposed
+    glare: float
     light: Colour  # colour cast of the lamp, around 1.0
     wire: float  # thickness of the speculum
     lashes: int
@@ -96,9 +98,11 @@ def draw_eye_look(rng: np.random.Generator) -> EyeLook:
         blood=float(rng.uniform(0.4, 0.9)) if rng.random() < 0.2 else 0.0,
         pupil_radius=float(rng.uniform(0.64, 0.76)),
         opening_angle=angle,
-        opening=(float(rng.uniform(1.95, 2.3)), float(rng.uniform(1.42, 1.65))),
+        opening=(float(rng.uniform(1.9, 2.3)), float(rng.uniform(1.26, 1.5))),
+        glare_angle=float(rng.uniform(1.2, 4.2)),
+        glare=float(rng.uniform(0.1, 0.42)),
         light=(1.0 + warm, 1.0 + float(rng.normal(0, 0.015)), 1.0 - warm),
-        wire=float(rng.uniform(0.07, 0.11)),
+        wire=float(rng.uniform(0.075, 0.105)),
         lashes=int(rng.integers(10, 40)),
         texture_seed=int(rng.integers(2**31)),
     )

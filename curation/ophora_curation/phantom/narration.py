@@ -19,6 +19,7 @@ from ophora_curation.phantom.phrases import (
 WORDS_PER_SECOND = 2.7
 PAUSE_S = 0.25
 MIXED_SHARE = 0.12
+LONGEST_S = 7.4  # of speech in one segment
 EXTRA_SHARE = 0.35  # of the segments with a second sentence that is not an instruction
 
 
@@ -47,20 +48,25 @@ class Utterance:
 def choose_sentences(
     rng: np.random.Generator, phase: str | None, person: Person, *, first: bool
 ) -> list[Sentence]:
-    """What is said over one segment; `phase` None says nothing about surgery."""
+    """What is said over one segment; `phase` None says nothing about surgery.
+
+    An instruction stays what it is; a second sentence that would not fit is left unsaid.
+    """
     sentences: list[Sentence] = []
     if first:
         sentences.append(_personal(rng, person) if rng.random() < 0.75 else _greeting(rng))
     elif phase is None or rng.random() < EXTRA_SHARE:
         sentences.append(_personal(rng, person) if rng.random() < 0.4 else _digression(rng))
     if phase is not None:
-        sentences.append(_instruction(rng, phase, person))
+        sentences.append(_instruction(rng, phase, person, mixed=not sentences))
         if len(sentences) > 1 and not first and rng.random() < 0.5:
             sentences.reverse()
         if len(sentences) == 1 and sentences[0].length_s() < 3.6 and rng.random() < 0.35:
-            more = _instruction(rng, phase, person)
+            more = _instruction(rng, phase, person, mixed=False)
             if more.text != sentences[0].text:
                 sentences.append(more)
+    while len(sentences) > 1 and spoken_length(sentences) > LONGEST_S:
+        sentences = [item for item in sentences if item.kind == "instruction"][:1]
     return sentences
 
 
@@ -128,9 +134,9 @@ def _personal(rng: np.random.Generator, person: Person) -> Sentence:
     )
 
 
-def _instruction(rng: np.random.Generator, phase: str, person: Person) -> Sentence:
+def _instruction(rng: np.random.Generator, phase: str, person: Person, *, mixed: bool) -> Sentence:
     text = _pick(rng, INSTRUCTIONS[phase])
-    if rng.random() >= MIXED_SHARE:
+    if not mixed or rng.random() >= MIXED_SHARE:
         return Sentence(text=text, kind="instruction", phase=phase)
     template = _pick(rng, MIXED)
     keep = text.startswith(("I ", "Healon", "Viscoelastic removal"))

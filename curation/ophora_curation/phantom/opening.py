@@ -20,9 +20,8 @@ class Incision:
     def __init__(self, rng: np.random.Generator) -> None:
         self.hand = Hand(rng)
         self.angle = self.hand.lean
-        self.bleeds = [(float(rng.uniform(-0.25, 0.25)), float(rng.uniform(0.05, 0.12)))] * 1
-        self.bleeds += [
-            (float(rng.uniform(-0.35, 0.35)), float(rng.uniform(0.04, 0.1))) for _ in range(3)
+        self.bleeds = [
+            (float(rng.uniform(-0.35, 0.35)), float(rng.uniform(0.04, 0.12))) for _ in range(4)
         ]
 
     def draw_inside(self, view: View, time_s: float, share: float) -> None:
@@ -60,7 +59,7 @@ class Viscoelastic:
         edge = centre + reach[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
         view.polygon(edge, (178, 216, 238), 0.5, 0.03)
         view.polygon(centre + (edge - centre) * 0.6, (206, 234, 248), 0.3, 0.08)
-        view.stroke(np.vstack([edge, edge[:1]]), 0.05, (236, 250, 255), 0.75, 0.012)
+        view.stroke(np.vstack([edge, edge[:1]]), 0.04, (232, 248, 255), 0.6, 0.016)
         view.stroke(centre + (edge[20:29] - centre) * 0.8, 0.07, (255, 255, 255), 0.8, 0.02)
         for x, y, radius in self.bubbles:
             spot = centre + np.array([x, y]) * size

@@ -146,6 +146,7 @@ class Shot:
             ]
         )
         picture = cv2.warpAffine(canvas, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        picture = _bloom(picture)
         cv2.multiply(picture, self._shade, dst=picture, scale=1.0 / 255.0)
         rng = np.random.default_rng([self._seed, index])
         grain = rng.integers(0, 256, (height, width), dtype=np.uint8)
@@ -164,6 +165,16 @@ class Shot:
         dark = np.clip((reach - 0.78) / 0.38, 0, 1)
         shade = 255 * (1 - self._shot.vignette * dark * dark * (3 - 2 * dark))
         return np.repeat(shade.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _bloom(picture: Image) -> Image:
+    """Light scattered in the optics: a veil around what is bright, and a little softness."""
+    height, width = picture.shape[:2]
+    small = cv2.resize(picture, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+    small = cv2.subtract(small, (150, 150, 150, 0))
+    veil = cv2.resize(cv2.GaussianBlur(small, (0, 0), height / 70), (width, height))
+    soft = cv2.GaussianBlur(picture, (0, 0), max(0.45, height / 560))
+    return np.asarray(cv2.addWeighted(soft, 1.0, veil, 0.42, 0.0), dtype=np.uint8)
 
 
 def shot_frames(shot: Shot, frames: int) -> Iterator[Image]:

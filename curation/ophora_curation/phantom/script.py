@@ -64,7 +64,8 @@ def write_script(rng: np.random.Generator, request: PhantomRequest, person: Pers
         shown = None if fault == "out_of_body" else phase
         sentences = choose_sentences(rng, shown, person, first=index == 0)
         length_s = float(rng.uniform(SHORTEST_S, 7.0))
-        length_s = min(LONGEST_S, max(length_s, spoken_length(sentences) + 0.5))
+        late_s = max(0.0, narration[-1].end_s - cursor / request.fps) if narration else 0.0
+        length_s = min(LONGEST_S, max(length_s, late_s + spoken_length(sentences) + 0.4))
         frames = round(length_s * request.fps)
         segments.append(
             Segment(

@@ -28,7 +28,7 @@ class Voice:
 
     def __init__(self) -> None:
         try:
-            import espeakng_loader  # type: ignore[import-untyped]
+            import espeakng_loader
         except ImportError as error:
             raise SpeechUnavailable(f"espeakng-loader is not installed: {REMEDY}") from error
         library_path = str(espeakng_loader.get_library_path())

@@ -14,7 +14,10 @@ from ophora_curation.phantom.eye import eye_grid
 from ophora_curation.phantom.look import Colour, EyeLook, ShotLook
 from ophora_curation.phantom.texture import Field, noise, smoothstep
 
-METAL: tuple[Colour, ...] = ((52, 48, 46), (118, 112, 106), (196, 192, 184), (250, 250, 246))
+METAL: tuple[Colour, ...] = ((48, 42, 34), (112, 102, 84), (176, 168, 146), (236, 232, 220))
+
+ARM = bezier((1.5, 1.5), (0.5, 1.0), (0.42, 0.55), (0.08, 0.4))  # (outwards, along the lid)
+CURL = bezier((0.08, 0.4), (-0.1, 0.3), (-0.1, 0.02), (0.06, -0.06), count=9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,44 +108,41 @@ def _lashes(view: View, rng: np.random.Generator, look: EyeLook) -> None:
     axis = np.array([math.cos(look.opening_angle), math.sin(look.opening_angle)])
     across = np.array([-axis[1], axis[0]])
     side = 1.0 if rng.random() < 0.5 else -1.0
-    middle = float(rng.normal(0.0, 0.5))
+    tufts = rng.normal(0.0, 0.7, 5)
     for _ in range(look.lashes):
-        place = float(np.clip(rng.normal(middle, 0.6), -1.6, 1.6))
+        place = float(np.clip(tufts[int(rng.integers(5))] + rng.normal(0, 0.16), -1.7, 1.7))
         lid = look.opening[1] * math.sqrt(max(0.05, 1 - (place / look.opening[0]) ** 2))
-        root = axis * place + across * side * (lid + float(rng.uniform(0.12, 0.3)))
-        length = float(rng.uniform(0.35, 0.75))
-        bend = float(rng.normal(0.0, 0.4))
-        middle_point = root + across * side * length * 0.5 + axis * bend * 0.1
-        tip = root + across * side * length + axis * bend * length
-        path = bezier(root, middle_point, tip, count=8)
-        view.stroke(path, 0.026, (34, 26, 22), 0.85)
+        root = axis * place + across * side * (lid + float(rng.uniform(0.14, 0.3)))
+        length = float(rng.uniform(0.3, 0.7))
+        bend = 0.5 * place + float(rng.normal(0.0, 0.25))
+        middle = root + across * side * length * 0.6 + axis * bend * 0.05
+        tip = root + across * side * length * 0.9 + axis * bend * length
+        path = bezier(root, middle, tip, count=9)
+        view.stroke(path + 0.03, 0.03, (50, 34, 26), 0.3, 0.02)
+        view.stroke(path[:6], 0.022, (30, 22, 18), 0.8, 0.004)
+        view.stroke(path[5:], 0.012, (40, 30, 26), 0.75)
 
 
 def _speculum(view: View, mask: View, rng: np.random.Generator, look: EyeLook) -> None:
+    """Two wire arms: from outside the picture over the lid, hooked under its edge."""
     axis = np.array([math.cos(look.opening_angle), math.sin(look.opening_angle)])
     across = np.array([-axis[1], axis[0]])
     for side in (1.0, -1.0):
-        lid = look.opening[1] * side
-        shift = float(rng.normal(0.0, 0.25))
+        lid = look.opening[1]
+        shift = float(rng.normal(0.0, 0.3))
         turn = float(rng.choice([-1.0, 1.0]))
-        path = np.concatenate(
-            [
-                bezier(
-                    across * lid * 2.6 + axis * (shift + turn * 0.9),
-                    across * lid * 1.5 + axis * (shift + turn * 0.8),
-                    across * lid * 0.98 + axis * (shift + turn * 0.75),
-                    across * lid * 0.95 + axis * (shift + turn * 0.35),
-                ),
-                bezier(
-                    across * lid * 0.95 + axis * (shift + turn * 0.35),
-                    across * lid * 0.94 + axis * (shift - turn * 0.35),
-                    across * lid * 1.12 + axis * (shift - turn * 0.42),
-                    count=8,
-                ),
-            ]
-        )
-        mask.stroke(path, look.wire * 1.1, (255, 255, 255), 1.0)
-        view.stroke(path + 0.05, look.wire * 1.2, (30, 24, 20), 0.5, 0.03)
+
+        frame = np.stack([across * side, axis * turn])  # rows: out of the eye, along the lid
+        middle = across * side * lid + axis * shift
+        arm = middle + ARM @ frame
+        curl = middle + CURL @ frame
+        path = np.concatenate([arm, curl[1:]])
+        mask.stroke(path + 0.06, look.wire * 1.5, (150, 150, 150), 0.6, 0.03)
+        view.stroke(path + 0.06, look.wire * 1.3, (40, 28, 20), 0.7, 0.03)
+        mask.stroke(path, look.wire, (255, 255, 255), 1.0)
         for layer, shade in enumerate(METAL):
-            width = look.wire * (1.0 - 0.26 * layer)
-            view.stroke(path - look.wire * 0.07 * layer, width, shade)
+            width = look.wire * (1.0 - 0.28 * layer)
+            view.stroke(path - look.wire * 0.08 * layer, width, shade, 1.0 if layer < 3 else 0.8)
+        for _ in range(3):  # the lamp mirrored in the wire
+            at = int(rng.integers(2, len(path) - 3))
+            view.stroke(path[at : at + 3] - look.wire * 0.15, look.wire * 0.5, (255, 255, 250))

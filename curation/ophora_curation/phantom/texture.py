@@ -35,16 +35,15 @@ def noise(
 
 
 def polar_noise(
-    rng: np.random.Generator, angle: Field, radius: Field, spokes: int, rings: int
+    rng: np.random.Generator, angle: Field, radius: Any, spokes: int, rings: int
 ) -> Field:
     """Noise drawn out along the radius: iris fibres, lens spokes. `radius` in 0..1."""
     table = rng.uniform(-1.0, 1.0, (rings, spokes)).astype(np.float32)
     table = np.concatenate([table, table[:, :1]], axis=1)
     columns = ((angle + math.pi) / (2 * math.pi) * spokes).astype(np.float32)
     rows = (np.clip(radius, 0.0, 1.0) * (rings - 1)).astype(np.float32)
-    return cv2.remap(
-        table, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    ).astype(np.float32)
+    spread = cv2.remap(table, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(spread, dtype=np.float32)
 
 
 def vessel_paths(rng: np.random.Generator, count: int) -> list[tuple[NDArray[np.float64], float]]:
