@@ -4,6 +4,9 @@ ClientError
   Declined             the site won't take part in this round; only its code leaves
   EgressRefused        an outgoing message holds what may not leave: nothing was sent
   TrainerUnavailable   the resident trainer doesn't answer: start it, or read its log
+  SiteMissing          there is no site in the folder: run `ophora site init`
+  SiteExists           there is a site in the folder already: its key must not be replaced
+  SiteInvalid          site.toml or site.key is not as it must be: correct the file
 """
 
 
@@ -28,3 +31,15 @@ class EgressRefused(ClientError):
 
 class TrainerUnavailable(ClientError):
     """No trainer listens on the site's socket."""
+
+
+class SiteMissing(ClientError):
+    """The folder holds no site."""
+
+
+class SiteExists(ClientError):
+    """The folder holds a site already, and nothing was changed."""
+
+
+class SiteInvalid(ClientError):
+    """The site's settings or key can't be honoured; names key, value and what is allowed."""

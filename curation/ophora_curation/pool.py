@@ -5,6 +5,7 @@ Ctrl-C, ends every worker.
 """
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -94,7 +95,12 @@ class WorkerPool:
     def _seat(self) -> _Seat:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=work, args=(theirs, self._setup), daemon=True)
-        process.start()
+        # a worker is born deaf to Ctrl-C: the parent hears it and ends its workers
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return _Seat(process=process, connection=ours)
 

@@ -1,0 +1,110 @@
+"""A hospital's own folder: settings, key, manifest, clips, cache, ledger and logs.
+
+    SITE/site.toml  site.key  manifest.sqlite  clips/  cache/  ledger.sqlite  logs/
+
+The key makes the ids of patients, videos and clips; it is written once, readable by its owner only,
+and never replaced, since new ids would split a patient's budget.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ophora_client.errors import SiteExists, SiteInvalid, SiteMissing
+from ophora_client.site_settings import SiteSettings, parse_settings, render_settings
+from ophora_curation.identity import KEY_BYTES
+from ophora_curation.settings import CurationPaths
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """One site's folder with its parsed settings."""
+
+    folder: Path
+    settings: SiteSettings
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Raises `SiteMissing` without a site.toml, `SiteInvalid` for one that can't be used."""
+        path = folder / "site.toml"
+        if not path.is_file():
+            message = f"{folder}: no site.toml in it; run `ophora site init {folder} --code CODE`"
+            raise SiteMissing(message)
+        return cls(folder=folder, settings=parse_settings(path.read_text(encoding="utf-8")))
+
+    @property
+    def manifest_path(self) -> Path:
+        """The SQLite file of videos and clips."""
+        return self.folder / "manifest.sqlite"
+
+    @property
+    def clips_dir(self) -> Path:
+        """Where clip files lie, named by clip id."""
+        return self.folder / "clips"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Latents and prompt embeddings."""
+        return self.folder / "cache"
+
+    @property
+    def ledger_path(self) -> Path:
+        """The privacy ledger, which never resets."""
+        return self.folder / "ledger.sqlite"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Logs of ids and counts."""
+        return self.folder / "logs"
+
+    @property
+    def curation_paths(self) -> CurationPaths:
+        """Where curation puts its outcome."""
+        return CurationPaths(manifest=self.manifest_path, clips=self.clips_dir)
+
+    def key(self) -> bytes:
+        """The site's secret key. Raises `SiteInvalid` when it is missing or of a wrong length."""
+        try:
+            key = (self.folder / "site.key").read_bytes()
+        except OSError as error:
+            message = f"{self.folder}: site.key can't be read: restore it from the site's backup"
+            raise SiteInvalid(message) from error
+        if len(key) != KEY_BYTES:
+            message = f"site.key has {len(key)} bytes: must be {KEY_BYTES}; restore it from backup"
+            raise SiteInvalid(message)
+        return key
+
+
+def init_site(
+    folder: Path, *, code: str, profile: Mapping[str, Mapping[str, Any]] | None = None
+) -> Site:
+    """Make a new site. `profile` holds tables of site.toml that differ from the defaults.
+
+    Raises `SiteExists` when there is one, `SiteInvalid` for a profile or code that can't be used;
+    nothing is written then.
+    """
+    text = render_settings(code, profile or {})
+    settings = parse_settings(text)
+    if (folder / "site.toml").exists() or (folder / "site.key").exists():
+        message = f"{folder}: a site is there already; its key must stay, so nothing was changed"
+        raise SiteExists(message)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    site = Site(folder=folder, settings=settings)
+    for path in (site.clips_dir, site.cache_dir, site.logs_dir):
+        path.mkdir(exist_ok=True, mode=0o700)
+    _write_key(folder / "site.key")
+    draft = folder / ".site.toml.part"
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(folder / "site.toml")
+    return site
+
+
+def _write_key(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())

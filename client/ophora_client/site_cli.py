@@ -1,0 +1,60 @@
+"""`ophora site init | curate | status`: a hospital's own commands. All of it stays on the site."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+SiteFolder = Annotated[Path, typer.Option("--site", help="The site's folder.")]
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="New folder for the site.")],
+    code: Annotated[str, typer.Option("--code", help="Opaque code, not the hospital's name.")],
+) -> None:
+    """Make a new site: settings with their defaults, a secret key and empty folders."""
+    from ophora_client.site import init_site
+
+    site = init_site(folder, code=code)
+    typer.echo(f"site {site.settings.site.code} is ready; settings: {folder / 'site.toml'}")
+    typer.echo("keep a backup of site.key: without it patients can't be told from new ones")
+
+
+@app.command()
+def curate(
+    video_dir: Annotated[Path, typer.Argument(help="Folder of videos: one folder per patient.")],
+    site: SiteFolder,
+) -> None:
+    """Turn narrated videos into de-identified clips with instructions, in tiers."""
+    from ophora_client.site import Site
+    from ophora_client.site_view import CurationProgress, log_to, show_counts
+    from ophora_curation.pipeline import curate as run
+
+    opened = Site.open(site)
+    with log_to(opened.logs_dir / "curation.log"), CurationProgress() as progress:
+        summary = run(
+            video_dir,
+            out=opened.curation_paths,
+            settings=opened.settings.curation,
+            key=opened.key(),
+            progress=progress.update,
+        )
+    typer.echo(
+        f"{summary.found} files: {summary.curated} curated, {summary.refused} refused, "
+        f"{summary.skipped} done before"
+    )
+    show_counts(opened.manifest_path)
+
+
+@app.command()
+def status(site: SiteFolder) -> None:
+    """Show tiers, reasons and phases of what the site has curated."""
+    from ophora_client.site import Site
+    from ophora_client.site_view import show_counts
+
+    opened = Site.open(site)
+    typer.echo(f"site {opened.settings.site.code}")
+    show_counts(opened.manifest_path)
