@@ -1,0 +1,124 @@
+"""The demo's rounds: its plan as federation settings, and what the run left behind, as figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from ophora_deploy.demo.plan import DELTA, DemoPlan, StagePlan
+from ophora_model.adapter_spec import AdapterSpec
+from ophora_model.presets import find_preset
+from ophora_model.round_plan import TuningPlan
+from ophora_privacy.accountant import Epsilon, noise_for
+from ophora_privacy.plan import PrivacyPlan
+from ophora_server.federation_settings import (
+    FederationSettings,
+    QuorumSettings,
+    StageSettings,
+)
+from ophora_server.run_folder import RunFolder
+
+RUN_ID = "demo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """Bytes of the payloads of all updates and of what the coordinator sent, and their number."""
+
+    sent_by_sites: int
+    sent_to_sites: int
+    updates: int
+
+
+def noise_multiplier(plan: DemoPlan) -> float:
+    """Little noise by default; with a target, what keeps both stages together within it."""
+    if plan.epsilon is None:
+        return plan.little_noise
+    steps = sum(stage.rounds * stage.steps for stage in (plan.tpt, plan.p2ft))
+    return noise_for(plan.epsilon, DELTA, plan.sampling_rate, steps)
+
+
+def federation_settings(plan: DemoPlan, sites: int) -> FederationSettings:
+    """Six rounds of TPT, four of P2FT by default, equal for all sites."""
+    noise = noise_multiplier(plan)
+    return FederationSettings(
+        run_id=RUN_ID,
+        preset="tiny",
+        base_folder="",
+        adapter=AdapterSpec.of_preset(find_preset("tiny"), seed=plan.seed),
+        quorum=QuorumSettings(
+            expected_sites=sites,
+            min_sites=sites,
+            wait_s=120.0,
+            round_s=600.0,
+            max_update_norm=1e4,
+        ),
+        stages=(_stage("tpt", plan, plan.tpt, noise), _stage("p2ft", plan, plan.p2ft, noise)),
+    )
+
+
+def read_traffic(run: RunFolder) -> Traffic:
+    """Adds up what the coordinator's log says of every reply and broadcast."""
+    replies = [event for event in run.events() if event["event"] == "reply"]
+    return Traffic(
+        sent_by_sites=sum(int(event["bytes_received"]) for event in replies),
+        sent_to_sites=sum(int(event.get("bytes_sent", 0)) for event in replies),
+        updates=len(replies),
+    )
+
+
+def read_losses(site: Path) -> tuple[list[float], list[int]]:
+    """Every step's loss from the site's own log, and at which step each round began."""
+    losses: list[float] = []
+    marks: list[int] = []
+    for line in (site / "logs" / "rounds.jsonl").read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        if "losses" in entry:
+            marks.append(len(losses))
+            losses.extend(float(loss) for loss in entry["losses"])
+    return losses, marks
+
+
+def privacy_words(plan: DemoPlan, spent: Epsilon, patients: int) -> str:
+    """What the epsilon of this run means, for a person."""
+    noise, cost = noise_multiplier(plan), spent.in_words()
+    if plan.epsilon is None:
+        return (
+            f"This run added little noise (multiplier {noise:g}), because {patients} patients a"
+            f" site can't have a small epsilon and learn anything. It cost each patient {cost}."
+            " What protects a patient here is that nothing but the adapter's update left the"
+            " site, not differential privacy. `make demo EPSILON=8` shows what a real bound costs."
+        )
+    return (
+        f"This run was asked to keep every patient within epsilon {plan.epsilon:g}, which takes a"
+        f" noise multiplier of {noise:.2f} with {patients} patients a site. It cost {cost}."
+        " With so few patients that much noise drowns what there is to learn: compare the videos"
+        " and the phase match with those of a plain `make demo`."
+    )
+
+
+def _stage(name: str, plan: DemoPlan, stage: StagePlan, noise: float) -> StageSettings:
+    return StageSettings(
+        name=name,
+        rounds=stage.rounds,
+        tuning=TuningPlan(
+            learning_rate=stage.learning_rate,
+            warmup_steps=4,
+            beta1=0.9,
+            beta2=0.95,
+            weight_decay=1e-3,
+            caption_dropout=0.1,
+            gradient_checkpointing=False,
+        ),
+        privacy=PrivacyPlan(
+            clip_norm=plan.clip_norm,
+            noise_multiplier=noise,
+            sampling_rate=plan.sampling_rate,
+            steps_per_round=stage.steps,
+            delta=DELTA,
+            clips_per_patient=plan.clips_per_patient,
+            normaliser=math.ceil(plan.sampling_rate * plan.patients_per_site),
+        ),
+    )
