@@ -35,6 +35,7 @@ def build_app() -> typer.Typer:
         help="Hospitals tune one video generator for eye surgery together; no video leaves them.",
         no_args_is_help=True,
         add_completion=False,
+        suggest_commands=False,  # click itself suggests
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
