@@ -130,7 +130,7 @@ class View:
         local = (points - np.array([left, top])) / coarse - (coarse - 1) / (2 * coarse)
         thick = None if width is None else max(1, round(width / coarse))
         _fill(mask, np.round(local * (1 << SHIFT)).astype(np.int32), thick, (255,))
-        if sigma > 0.4:
+        if sigma > 0.6:  # less is lost when the camera samples the canvas
             mask = cv2.GaussianBlur(mask, (0, 0), sigma / coarse).astype(np.uint8, copy=False)
         if coarse > 1:
             size = (shape[1] * coarse, shape[0] * coarse)

@@ -99,11 +99,11 @@ class IrrigationAspiration:
             pull = float(np.exp(-3.0 * np.hypot(*(inner - tip))))
             inner = inner + (tip - inner) * pull
             middle = 0.5 * (outer + inner) + unit(angle + 1.57) * bend
-            for spread in (-0.07, 0.0, 0.07):
+            for spread in (-0.1, -0.05, 0.0, 0.05, 0.1):
                 root = unit(angle + spread * 1.8) * 0.76
                 path = bezier(root, middle, inner, count=8)
-                view.stroke(path, 0.07, (244, 238, 222), 0.42, 0.02)
-            view.stroke(bezier(outer, middle, inner, count=8), 0.03, (255, 253, 246), 0.8, 0.006)
+                view.stroke(path, 0.045, (242, 236, 220), 0.36, 0.014)
+            view.stroke(bezier(outer, middle, inner, count=8), 0.022, (255, 253, 246), 0.55, 0.008)
 
     def draw_above(self, view: View, time_s: float, share: float) -> None:
         left = np.array([-0.3, 0.06]) + self.hand.wander(time_s + 4, 0.04)

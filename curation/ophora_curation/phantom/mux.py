@@ -34,6 +34,24 @@ def write_mp4(
     Same input, same decoded frames: one encoder thread.
     """
     partial = path.with_name(f".{path.name}.partial")
+    try:
+        _write(partial, frames, fps, size, sound, sample_rate, tags)
+        with partial.open("rb") as stream:
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write(
+    partial: Path,
+    frames: Iterable[Image],
+    fps: int,
+    size: tuple[int, int],
+    sound: NDArray[np.int16],
+    sample_rate: int,
+    tags: Mapping[str, str],
+) -> None:
     options = {"movflags": "use_metadata_tags+faststart"}
     with av.open(str(partial), "w", format="mp4", options=options) as container:
         container.metadata.update(tags)
@@ -42,14 +60,11 @@ def write_mp4(
         video.pix_fmt = "yuv420p"
         video.codec_context.thread_count = 1
         video.codec_context.time_base = Fraction(1, fps)
-        video.options = {
-            "preset": "veryfast",
-            "crf": "17",
-            "g": str(fps * 2),
-            "x264-params": X264,
-        }
+        keyframes = str(fps * 2)
+        video.options = {"preset": "veryfast", "crf": "17", "g": keyframes, "x264-params": X264}
         audio = container.add_stream("aac", rate=sample_rate, layout="mono")
         audio.bit_rate = 48_000
+        audio.options = {"aac_coder": "fast"}
         played = 0
         for index, image in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
@@ -60,9 +75,6 @@ def write_mp4(
         _play(container, audio, sound, played, len(sound))
         container.mux(video.encode(None))
         container.mux(audio.encode(None))
-    with partial.open("rb") as stream:
-        os.fsync(stream.fileno())
-    partial.replace(path)
 
 
 def _play(

@@ -45,25 +45,27 @@ class Viscoelastic:
     def __init__(self, rng: np.random.Generator) -> None:
         self.hand = Hand(rng)
         self.angle = 2.35 + self.hand.lean
-        self.lobes = rng.uniform(0.75, 1.15, 9)
+        self.lobes = np.stack([rng.uniform(0.02, 0.08, 5), rng.uniform(0, 6.28, 5)], axis=1)
         self.start = float(rng.uniform(0.3, 0.42))
         self.bubbles = rng.uniform(-0.55, 0.55, (5, 3))
 
     def draw_inside(self, view: View, time_s: float, share: float) -> None:
         size = self.start + (0.86 - self.start) * min(1.0, 1.15 * share)
         angles = np.linspace(0, 2 * math.pi, 36, endpoint=False)
-        wave = np.interp(angles, np.linspace(0, 2 * math.pi, 10), [*self.lobes, self.lobes[0]])
-        reach = size * (wave + 0.05 * np.sin(3 * angles + 2.2 * time_s))
+        wave = 0.95 + 0.05 * np.sin(3 * angles + 2.2 * time_s)
+        for order, (depth, phase) in enumerate(self.lobes, start=1):
+            wave = wave + depth * np.sin(order * angles + phase)
+        reach = size * wave
         reach = np.minimum(reach, 0.93)
         centre = unit(self.angle) * (0.35 * (1 - share))
         edge = centre + reach[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        view.polygon(edge, (178, 216, 238), 0.5, 0.03)
-        view.polygon(centre + (edge - centre) * 0.6, (206, 234, 248), 0.3, 0.08)
+        view.polygon(edge, (158, 212, 240), 0.5, 0.03)
+        view.polygon(centre + (edge - centre) * 0.6, (196, 234, 250), 0.28, 0.09)
         view.stroke(np.vstack([edge, edge[:1]]), 0.04, (232, 248, 255), 0.6, 0.016)
         view.stroke(centre + (edge[20:29] - centre) * 0.8, 0.07, (255, 255, 255), 0.8, 0.02)
         for x, y, radius in self.bubbles:
             spot = centre + np.array([x, y]) * size
-            view.stroke(ring(spot, 0.05 + 0.05 * abs(radius)), 0.02, (250, 254, 255), 0.7)
+            view.stroke(ring(spot, 0.05 + 0.05 * abs(radius)), 0.016, (250, 254, 255), 0.6, 0.006)
 
     def draw_above(self, view: View, time_s: float, share: float) -> None:
         tip = unit(self.angle) * (0.42 - 0.2 * share) + self.hand.wander(time_s, 0.05)
