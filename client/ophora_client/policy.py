@@ -6,13 +6,22 @@ them. A plan outside them is declined with a code; the details stay in the site'
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from ophora_client.errors import Declined
+from ophora_client.errors import Declined, SiteInvalid
 from ophora_model.adapter_spec import AdapterSpec
-from ophora_model.round_plan import RoundPlan
+from ophora_model.round_plan import STAGES, RoundPlan
 from ophora_privacy.plan import PrivacyPlan
+
+_POSITIVE = (
+    "max_clip_norm",
+    "max_steps_per_round",
+    "max_learning_rate",
+    "max_adapter_rank",
+    "max_round_s",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +35,16 @@ class FederationLimits:
     max_learning_rate: float = 0.1
     max_adapter_rank: int = 256
     max_round_s: float = 6 * 3600.0
+
+    def __post_init__(self) -> None:
+        for stage in self.stages:
+            if stage not in STAGES:
+                raise SiteInvalid(f'stages: "{stage}": must be one of {", ".join(STAGES)}')
+        if not 0 <= self.min_noise_multiplier < math.inf:
+            raise SiteInvalid(f"min_noise_multiplier={self.min_noise_multiplier}: must be >= 0")
+        for name in _POSITIVE:
+            if not 0 < getattr(self, name) < math.inf:
+                raise SiteInvalid(f"{name}={getattr(self, name)}: must be > 0 and finite")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ def open_rounds(folder: Path, tuner: Tuner | None = None) -> LocalRounds:
     site = Site.open(folder)
     policy = _policy(site)
     ledger = Ledger(site.ledger_path, cap=policy.epsilon_cap, delta=policy.delta)
-    log = RoundLog(site.folder / "logs")
+    log = RoundLog(site.logs_dir)
     if tuner is None:
         tuner = model = ModelTuner(
             preset=policy.preset,

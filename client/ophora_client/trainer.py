@@ -130,13 +130,22 @@ class TrainerService:
             job.finished.set()
 
 
-def serve(service: TrainerService, socket: Path) -> None:
-    """Answer on `socket` until SIGTERM or SIGINT."""
-    os.umask(0o077)  # the socket and every file are this user's alone
+def listen(service: TrainerService, socket: Path) -> grpc.Server:
+    """Answer on `socket`, which this user alone can open, until the server is stopped."""
     socket.unlink(missing_ok=True)
     server = grpc.server(ThreadPoolExecutor(max_workers=8), options=OPTIONS)
     server.add_generic_rpc_handlers((_handlers(service),))
-    server.add_insecure_port(f"unix:{socket}")
+    before = os.umask(0o177)
+    try:
+        server.add_insecure_port(f"unix:{socket}")
+    finally:
+        os.umask(before)
+    server.start()
+    return server
+
+
+def serve(service: TrainerService, socket: Path) -> None:
+    """Answer until SIGTERM or SIGINT."""
     stop = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -144,7 +153,7 @@ def serve(service: TrainerService, socket: Path) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    server.start()
+    server = listen(service, socket)
     stop.wait()
     service.close()
     server.stop(_STOP_GRACE_S).wait()

@@ -55,7 +55,7 @@ def run_federation(
         for each, site in zip(running, sites, strict=True):
             each.start_trainer(site.trainer)
         coordinator = start_coordinator(processes, run, record_wire=record_wire)
-        tell({"event": "coordinator-ready"})
+        tell({"event": "coordinator-ready", "address": coordinator.address})
         coordinator.register({site.code: site_key(site.folder).public for site in sites})
         for each in running:
             each.connect(coordinator.address, coordinator.identity.authority)

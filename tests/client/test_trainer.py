@@ -1,0 +1,283 @@
+"""The resident trainer over its real socket: policy, budget, replacement, repetition, timeouts."""
+
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ophora_client.errors import Declined
+from ophora_client.local_round import LocalRounds, RoundLog
+from ophora_client.policy import FederationLimits, SitePolicy
+from ophora_client.trainer import TrainerService, listen
+from ophora_client.trainer_channel import TrainerChannel
+from ophora_client.trainer_wire import Frame, socket_path
+from ophora_client.tuner import Tuned
+from ophora_model.adapter_spec import AdapterSpec
+from ophora_model.errors import Cancelled, NonFiniteLoss
+from ophora_model.round_plan import RoundPlan, TuningPlan
+from ophora_model.update import Shapes, Tensors
+from ophora_privacy.ledger import Ledger
+from ophora_privacy.plan import PrivacyPlan
+
+SHAPES = {"block.to_q": (8, 4)}
+START = {"block.to_q": np.zeros((8, 4), np.float32)}
+PRIVACY = PrivacyPlan(
+    clip_norm=1.0,
+    noise_multiplier=1.0,
+    sampling_rate=0.1,
+    steps_per_round=5,
+    delta=1e-5,
+    clips_per_patient=1,
+    normaliser=2.0,
+)
+POLICY = SitePolicy(
+    site="a",
+    preset="tiny",
+    base_folder=None,
+    epsilon_cap=8.0,
+    delta=1e-5,
+    share_loss=False,
+    limits=FederationLimits(),
+)
+
+
+def _plan(**changes: Any) -> RoundPlan:
+    import importlib.metadata
+
+    plan = RoundPlan(
+        run_id="run-1",
+        stage="tpt",
+        round=1,
+        preset="tiny",
+        base_fingerprint="f" * 64,
+        adapter=AdapterSpec(rank=4, alpha=4.0, targets=("to_q",), seed=1),
+        tuning=TuningPlan(
+            learning_rate=1e-3,
+            warmup_steps=0,
+            beta1=0.9,
+            beta2=0.95,
+            weight_decay=0.0,
+            caption_dropout=0.0,
+            gradient_checkpointing=False,
+        ),
+        privacy=PRIVACY.to_dict(),
+        code_version=importlib.metadata.version("ophora-federated"),
+    )
+    return replace(plan, **changes)
+
+
+@dataclass
+class FakeTuner:
+    """Adds the round's number; waits for `gate` before each step when it is closed."""
+
+    base_fingerprint: str = "f" * 64
+    clips: int = 3
+    fails: Exception | None = None
+    gate: threading.Event = field(default_factory=threading.Event)
+    rounds: list[int] = field(default_factory=list)
+
+    def shapes(self, spec: AdapterSpec) -> Shapes:
+        return SHAPES
+
+    def num_clips(self, stage: str) -> int:
+        return self.clips
+
+    def tune(
+        self,
+        plan: RoundPlan,
+        privacy: PrivacyPlan,
+        start: Tensors,
+        *,
+        on_step: Callable[[int, int, float], None],
+        cancelled: Callable[[], bool],
+    ) -> Tuned:
+        self.rounds.append(plan.round)
+        if self.fails is not None:
+            raise self.fails
+        while not self.gate.wait(0.02):
+            if cancelled():
+                raise Cancelled("stopped")
+        on_step(5, 5, 0.25)
+        update = {name: np.full_like(value, plan.round) for name, value in start.items()}
+        return Tuned(update=update, losses=(0.5, 0.25), steps=5, seconds=1.2)
+
+
+@dataclass(frozen=True)
+class Site:
+    folder: Path
+    tuner: FakeTuner
+    ledger: Ledger
+
+    def ask(self, plan: RoundPlan, *, timeout_s: float = 20.0) -> Any:
+        with TrainerChannel(self.folder) as channel:
+            return channel.tune(plan.to_json(), START, timeout_s=timeout_s)
+
+
+def _code(site: Site, plan: RoundPlan) -> str:
+    try:
+        site.ask(plan)
+    except Declined as declined:
+        return declined.code
+    return "ok"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    yield from _serve(tmp_path, POLICY)
+
+
+def _serve(folder: Path, policy: SitePolicy) -> Iterator[Site]:
+    ledger = Ledger(folder / "ledger.sqlite", cap=policy.epsilon_cap, delta=policy.delta)
+    tuner = FakeTuner()
+    tuner.gate.set()
+    service = TrainerService(LocalRounds(policy, ledger, tuner, RoundLog(folder / "logs")))
+    server = listen(service, socket_path(folder))
+    yield Site(folder=folder, tuner=tuner, ledger=ledger)
+    service.close()
+    server.stop(0).wait()
+
+
+def test_a_round_comes_back_with_its_update_and_what_it_cost(site: Site) -> None:
+    reply = site.ask(_plan(round=7))
+    assert np.array_equal(reply.tensors["block.to_q"], np.full((8, 4), 7, np.float32))
+    assert reply.metrics["epsilon"] == site.ledger.epsilon().value > 0
+    assert reply.metrics["seconds"] == 2.0
+    assert "loss" not in reply.metrics
+    assert '"losses": [0.5, 0.25]' in (site.folder / "logs" / "rounds.jsonl").read_text()
+    assert '"step": 5' in (site.folder / "logs" / "progress.json").read_text()
+
+
+def test_the_socket_is_the_users_alone(site: Site) -> None:
+    assert stat.S_IMODE(socket_path(site.folder).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"code_version": "0.0.1"}, "version"),
+        ({"preset": "cogvideox-2b"}, "preset"),
+        ({"base_fingerprint": "0" * 64}, "base"),
+        ({"adapter": AdapterSpec(rank=512, alpha=1.0, targets=("to_q",), seed=1)}, "adapter"),
+        ({"privacy": {**PRIVACY.to_dict(), "clip_norm": 50.0}}, "privacy"),
+        ({"privacy": {**PRIVACY.to_dict(), "steps_per_round": 10**6}}, "privacy"),
+        ({"privacy": {**PRIVACY.to_dict(), "delta": 0.5}}, "privacy"),
+        ({"privacy": {**PRIVACY.to_dict(), "clip_norm": -1.0}}, "bad-plan"),
+        ({"privacy": {}}, "bad-plan"),
+        ({"privacy": {**PRIVACY.to_dict(), "noise_multiplier": 0.0}}, "budget"),
+    ],
+)
+def test_a_plan_outside_the_policy_is_declined_and_costs_nothing(
+    site: Site, changes: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(Declined) as declined:
+        site.ask(_plan(**changes))
+    assert declined.value.code == code
+    assert site.ledger.spends() == []
+    assert site.tuner.rounds == []
+
+
+def test_a_plan_that_is_no_plan_or_a_site_without_clips_declines(site: Site) -> None:
+    with TrainerChannel(site.folder) as channel, pytest.raises(Declined) as declined:
+        channel.tune("{}", START, timeout_s=20)
+    assert declined.value.code == "bad-plan"
+    wrong = {"block.to_q": np.zeros((8, 5), np.float32)}
+    with TrainerChannel(site.folder) as channel, pytest.raises(Declined) as declined:
+        channel.tune(_plan().to_json(), wrong, timeout_s=20)
+    assert declined.value.code == "adapter"
+    site.tuner.clips = 0
+    with pytest.raises(Declined) as declined:
+        site.ask(_plan())
+    assert declined.value.code == "no-clips"
+    assert site.ledger.spends() == []
+
+
+def test_the_budget_ends_the_rounds_and_survives_a_restart(tmp_path: Path) -> None:
+    policy = replace(POLICY, epsilon_cap=4.0)
+    reached = 0
+    for _ in range(2):
+        for site in _serve(tmp_path, policy):
+            while (code := _code(site, _plan(round=reached + 1))) == "ok":
+                reached += 1
+            assert code == "budget"
+    assert reached >= 1
+    assert len(Ledger(tmp_path / "ledger.sqlite", cap=4.0, delta=1e-5).spends()) == reached
+
+
+def test_the_same_round_asked_again_is_answered_without_spending(site: Site) -> None:
+    first, second = site.ask(_plan()), site.ask(_plan())
+    assert np.array_equal(first.tensors["block.to_q"], second.tensors["block.to_q"])
+    assert site.tuner.rounds == [1]
+    assert len(site.ledger.spends()) == 1
+
+
+def test_another_round_replaces_the_one_that_runs_and_both_are_spent(site: Site) -> None:
+    site.tuner.gate.clear()
+    outcome: list[str] = []
+
+    def ask_first() -> None:
+        with pytest.raises(Declined) as declined:
+            site.ask(_plan(round=1))
+        outcome.append(declined.value.code)
+
+    first = threading.Thread(target=ask_first)
+    first.start()
+    while not site.tuner.rounds:
+        time.sleep(0.01)
+    opener = threading.Timer(0.5, site.tuner.gate.set)
+    opener.start()
+    reply = site.ask(_plan(round=2))
+    first.join()
+    assert float(reply.tensors["block.to_q"][0, 0]) == 2.0
+    assert outcome == ["cancelled"]
+    assert len(site.ledger.spends()) == 2
+
+
+def test_a_round_past_the_sites_bound_is_stopped(site: Site) -> None:
+    site.tuner.gate.clear()
+    with pytest.raises(Declined) as declined:
+        site.ask(_plan(), timeout_s=1.0)
+    assert declined.value.code == "timeout"
+    assert len(site.ledger.spends()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(NonFiniteLoss("loss at step 1 is nan"), "non-finite"), (KeyError("x"), "internal-error")],
+)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_failure_in_tuning_is_a_code_and_stays_spent(
+    site: Site, error: Exception, code: str
+) -> None:
+    site.tuner.fails = error
+    with pytest.raises(Declined) as declined:
+        site.ask(_plan())
+    assert declined.value.code == code
+    assert len(site.ledger.spends()) == 1
+
+
+def test_no_trainer_is_a_code_too(tmp_path: Path) -> None:
+    with TrainerChannel(tmp_path) as channel, pytest.raises(Declined) as declined:
+        channel.tune(_plan().to_json(), START, timeout_s=0.5)
+    assert declined.value.code == "trainer-unavailable"
+
+
+def test_a_loss_leaves_the_trainer_only_by_policy(tmp_path: Path) -> None:
+    for site in _serve(tmp_path, replace(POLICY, share_loss=True)):
+        assert site.ask(_plan()).metrics["loss"] == 0.375
+
+
+def test_frames_and_deep_folders(tmp_path: Path) -> None:
+    frame = Frame(header={"plan": "x"}, tensors=START)
+    again = Frame.from_bytes(frame.to_bytes())
+    assert again.header == {"plan": "x"}
+    assert np.array_equal(again.tensors["block.to_q"], START["block.to_q"])
+    assert dict(Frame.from_bytes(Frame(header={}).to_bytes()).tensors) == {}
+    deep = tmp_path / ("x" * 120)
+    assert len(str(socket_path(deep))) < 108
+    assert socket_path(deep) != socket_path(tmp_path / ("y" * 120))
