@@ -5,6 +5,7 @@ python benchmarks/curation.py [--patients 8] [--seed 7] [--workers 1] [--speech-
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -49,13 +50,15 @@ def report(videos: Path, site: Path, workers: int) -> None:
     seconds = time.monotonic() - start
     with Manifest.open(paths.manifest) as manifest:
         footage = sum(video.duration_s for video in manifest.videos())
-    print(f"speed            {footage:.0f} s of video in {seconds:.1f} s, {workers} worker(s)")
+    sys.stdout.write(
+        f"speed            {footage:.0f} s of video in {seconds:.1f} s, {workers} worker(s)\n"
+    )
     result = score(site, videos)
     for field in result.__dataclass_fields__:
         if field != "tiers":
-            print(f"{field:16} {getattr(result, field)}")
+            sys.stdout.write(f"{field:16} {getattr(result, field)}\n")
     for (overlay, tier), count in sorted(result.tiers.items()):
-        print(f"overlay {overlay:9} -> {tier:10} {count}")
+        sys.stdout.write(f"overlay {overlay:9} -> {tier:10} {count}\n")
 
 
 if __name__ == "__main__":

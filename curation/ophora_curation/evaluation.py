@@ -18,7 +18,7 @@ from ophora_curation.records import ClipRow
 from ophora_curation.vocabulary import allowed_words
 
 _TRAINING = ("p2ft", "tpt")
-_WORD = re.compile(r"[^\W_]{4,}")
+_WORD = re.compile(r"[^\W\d_]{4,}|\d{6,}")  # shorter figures occur by chance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

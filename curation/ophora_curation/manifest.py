@@ -49,8 +49,8 @@ class Manifest:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open, or make, the manifest. Raises `ManifestError` for another version's file."""
+        connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
         try:
-            connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -62,6 +62,7 @@ class Manifest:
                 )
                 version = SCHEMA_VERSION
         except sqlite3.Error as error:
+            connection.close()
             message = f"manifest can't be opened ({error}): move it away and curate again"
             raise ManifestError(message) from error
         if version != SCHEMA_VERSION:

@@ -16,6 +16,7 @@ from scenedetect import ContentDetector, FrameTimecode  # type: ignore[import-un
 from ophora_curation.reader import Frame
 
 _WIDTH = 160
+_TILES = 6
 _DARK = 24.0  # luma, 0-255
 _SAME = 0.35  # mean absolute luma difference below which a frame repeats the one before
 
@@ -31,7 +32,7 @@ class Observation:
     cuts: tuple[int, ...]  # index of the first frame of each shot but the first
     luma: Floats  # mean, 0-255
     spread: Floats  # standard deviation of luma
-    sharpness: Floats  # variance of the Laplacian
+    sharpness: Floats  # variance of the Laplacian, median over tiles
     motion: Floats  # median flow in percent of the width a second; 0 for a repeated frame
     repeated: npt.NDArray[np.bool_]
     field: Floats  # share of eye-coloured pixels in the middle of the picture, 0-1
@@ -60,7 +61,7 @@ def observe(frames: Iterable[Frame], *, fps: float, shot_threshold: float) -> Ob
         cuts.update(cut.frame_num for cut in found)
         luma = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
         same, motion = _move(flow, before, luma, fps)
-        sharpness = float(cv2.Laplacian(luma, cv2.CV_32F).var())
+        sharpness = _sharpness(luma)
         look = (float(luma.mean()), float(luma.std()), sharpness)
         rows.append((frame.time_s, *look, motion, float(same), _eye_share(small)))
         before = luma
@@ -93,6 +94,16 @@ def _move(
     field = flow.calc(before, now, None)
     length = np.hypot(field[..., 0], field[..., 1])
     return False, float(np.percentile(length, 90)) * fps * 100.0 / _WIDTH
+
+
+def _sharpness(luma: Small) -> float:
+    """Median over tiles, so that the sharp letters of an overlay don't hide a blurred eye."""
+    edges = cv2.Laplacian(luma, cv2.CV_32F)
+    height, width = (side // _TILES * _TILES for side in luma.shape)
+    tiles = np.asarray(edges)[:height, :width].reshape(
+        _TILES, height // _TILES, _TILES, width // _TILES
+    )
+    return float(np.median(tiles.var(axis=(1, 3))))
 
 
 def _eye_share(small: Small) -> float:

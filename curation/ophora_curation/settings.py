@@ -29,7 +29,7 @@ class CurationSettings:
     min_motion: float = 0.4  # percent of the picture's width a second; below: static
     max_motion: float = 60.0  # percent of the picture's width a second; above: violent
     max_frozen_s: float = 1.0  # longest allowed run of identical frames
-    min_sharpness: float = 0.35  # of the video's own median; below: blurred
+    min_sharpness: float = 0.2  # of the video's own median; below: blurred
     max_damaged_share: float = 0.01  # undecodable packets before the video is refused
     patient_from: str = "folder"
     harmless_words: tuple[str, ...] = ()  # of the site's own logo, as read from its overlays

@@ -1,0 +1,81 @@
+import re
+
+import pytest
+
+from ophora_curation.deidentify import TextDeidentifier
+from ophora_curation.instruction import write_instruction
+from ophora_curation.phantom.phrases import DIGRESSIONS, GREETINGS, INSTRUCTIONS, PERSONAL
+from ophora_curation.vocabulary import allowed_words
+
+SURNAMES = ("Ahmed", "Weiss", "Fuchs", "Sinskey", "Smith", "Lester", "Kowalski", "Okafor")
+
+
+@pytest.fixture(scope="module")
+def cleaner() -> TextDeidentifier:
+    return TextDeidentifier()
+
+
+def kept(cleaner: TextDeidentifier, text: str) -> str:
+    return " | ".join(cleaner.clean(text).clauses)
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("Grasp the flap with the Utrata forceps.", "grasp the flap with the utrata forceps"),
+        ("Protect Descemet's membrane.", "protect descemet's membrane"),
+        ("The incision is 2.4 mm wide.", "the incision is 2.4 mm wide"),
+        ("We polish the capsule, Johnson watches.", "we polish the capsule"),
+        ("The patient Mary Poe, date of birth March 4 1957, phaco of the nucleus.", ""),
+        ("This is Mr. Ahmed, we cut the cornea.", ""),
+        ("record number four four one, we cut the cornea.", ""),
+        ("the aspiration port 48213377 faces up", ""),
+        ("Dr. Weiss now polishes the capsule.", ""),
+    ],
+)
+def test_what_may_stay(cleaner: TextDeidentifier, said: str, left: str) -> None:
+    assert kept(cleaner, said) == left
+
+
+@pytest.mark.parametrize("surname", SURNAMES)
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "{} is doing well so we polish the capsule now",
+        "now for {} we open the anterior capsule with the forceps",
+        "as professor {} taught us polish the posterior capsule",
+        "the nucleus of mister {} is dense and we chop it",
+    ],
+)
+@pytest.mark.parametrize("lower", [False, True])
+def test_a_surname_never_stays(
+    cleaner: TextDeidentifier, surname: str, frame: str, lower: bool
+) -> None:
+    said = frame.format(surname)
+    left = kept(cleaner, said.lower() if lower else said)
+    assert surname.lower() not in left.lower()
+
+
+def test_personal_remarks_give_no_instruction(cleaner: TextDeidentifier) -> None:
+    facts = dict.fromkeys(re.findall(r"\{(\w+)\}", " ".join(PERSONAL)), "Velour")
+    facts |= {"title": "Mrs.", "mrn": "774411", "birth": "04.03.1957"}
+    for remark in PERSONAL:
+        assert kept(cleaner, remark.format(**facts)).lower().count("velour") == 0
+
+
+@pytest.mark.parametrize("said", [*DIGRESSIONS, *GREETINGS])
+def test_what_is_not_about_the_picture_gives_none(cleaner: TextDeidentifier, said: str) -> None:
+    assert write_instruction([cleaner.clean(said)]) is None
+
+
+def test_phases_are_recognised_from_safe_wording(cleaner: TextDeidentifier) -> None:
+    pairs = [(phase, text) for phase, texts in INSTRUCTIONS.items() for text in texts]
+    written = [(phase, write_instruction([cleaner.clean(text)])) for phase, text in pairs]
+    right = sum(made is not None and made.phase == phase for phase, made in written)
+    assert right >= 0.95 * len(pairs)
+    assert len({made.text for _, made in written if made}) > 0.9 * len(pairs)
+
+
+def test_the_vocabulary_holds_no_common_name() -> None:
+    names = "smith jones mary john may june rose grant young king anna peter white black brown"
+    assert not set(names.split()) & allowed_words()
