@@ -4,6 +4,7 @@ ServerError
   InvalidRequest       a request names something that is not offered: change the request
   UnknownVideo         no such video: it was never made or was deleted
   VideoNotReady        the video is queued, running, or failed: ask again, or read its error
+  ForeignCaller        a web page from elsewhere called: call from this machine
   QueueFull            too many videos wait: ask again later
   HostUnavailable      the generator host can't start: free the port, or name another release
   InvalidFederation    federation.toml or the run's folder is not as it must be: correct it
@@ -32,6 +33,10 @@ class UnknownVideo(ServerError):
 
 class VideoNotReady(ServerError):
     """The video has no content yet, or never will."""
+
+
+class ForeignCaller(ServerError):
+    """A web page from elsewhere, or a proxy that doesn't say it is local, called the host."""
 
 
 class QueueFull(ServerError):

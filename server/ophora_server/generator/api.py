@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Literal
 
-from fastapi import FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -23,12 +23,14 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from ophora_server.errors import (
+    ForeignCaller,
     InvalidRequest,
     QueueFull,
     ServerError,
     UnknownVideo,
     VideoNotReady,
 )
+from ophora_server.generator.caller import check_caller
 from ophora_server.generator.job import Job, Status
 from ophora_server.generator.order import Offer, read_order
 from ophora_server.generator.page import page_router
@@ -44,6 +46,7 @@ _STATUS: tuple[tuple[type[ServerError], HTTPStatus, str], ...] = (
     (InvalidRequest, HTTPStatus.BAD_REQUEST, "invalid_value"),
     (UnknownVideo, HTTPStatus.NOT_FOUND, "video_not_found"),
     (VideoNotReady, HTTPStatus.NOT_FOUND, "video_not_ready"),
+    (ForeignCaller, HTTPStatus.FORBIDDEN, "foreign_caller"),
     (QueueFull, HTTPStatus.TOO_MANY_REQUESTS, "queue_full"),
 )
 
@@ -52,7 +55,12 @@ def build_api(
     queue: JobQueue, store: VideoStore, offer: Offer, worker_state: Callable[[], str]
 ) -> FastAPI:
     """Return the application. `worker_state` says in a word how the worker is, for /health."""
-    app = FastAPI(title="Ophora generator host", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Ophora generator host",
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(check_caller)],
+    )
     _add_error_handlers(app)
     _add_orders(app, queue, store, offer)
     _add_files(app, queue, store)

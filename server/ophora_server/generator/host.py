@@ -7,7 +7,6 @@ waits again at the next start.
 """
 
 import fcntl
-import ipaddress
 import signal
 import socket
 import sys
@@ -22,6 +21,7 @@ import uvicorn
 
 from ophora_server.errors import HostUnavailable
 from ophora_server.generator.api import build_api
+from ophora_server.generator.caller import is_loopback
 from ophora_server.generator.order import Offer
 from ophora_server.generator.queue import JobQueue
 from ophora_server.generator.store import VideoStore
@@ -102,11 +102,7 @@ def _plan_worker(plan: HostPlan) -> WorkerPlan:
 
 
 def _check_address(address: str) -> None:
-    try:
-        on_loopback = ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        on_loopback = address == "localhost"
-    if not on_loopback:
+    if not is_loopback(address):
         raise HostUnavailable(
             f"host={address}: must be a loopback address, as the API has no sign-in; put a proxy"
             " that has one before it"

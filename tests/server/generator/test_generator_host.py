@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 openai = pytest.importorskip("openai", reason="needs the dev extra: pip install openai")
@@ -97,6 +98,24 @@ def test_bad_requests_get_error_objects_that_name_the_value(client, host) -> Non
             assert response.code == 400
             assert json.load(response)["error"]["type"] == "invalid_request_error"
     assert host.get("/v1/videos")["data"] == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        ("Host", "rebound.example", 403),
+        ("Origin", "https://elsewhere.example", 403),
+        ("Host", "[::", 403),
+        ("Origin", "null", 403),
+        ("Origin", "http://127.0.0.1:1", 200),
+        ("Host", "localhost:1", 200),
+    ],
+)
+def test_a_web_page_from_elsewhere_cannot_use_the_host(
+    host, name: str, value: str, status: int
+) -> None:
+    answer = httpx.get(f"{host.url}/v1/videos", headers={name: value}, timeout=5)
+    assert answer.status_code == status
 
 
 def test_content_of_an_unfinished_video_is_an_error_and_deleting_it_stops_the_worker(
