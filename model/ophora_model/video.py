@@ -54,7 +54,12 @@ def write_video(path: Path, frames: Frames, fps: float) -> None:
         stream.width, stream.height = frames.shape[2], frames.shape[1]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        stream.options = {"crf": "12", "preset": "medium", "flags": "+bitexact"}
+        stream.options = {
+            "crf": "12",
+            "preset": "medium",
+            "flags": "+bitexact",
+            "x264-params": "weightp=0:mbtree=0",  # both make equal frames encode to other bytes
+        }
         for image in frames:
             container.mux(
                 stream.encode(

@@ -60,7 +60,7 @@ class Evaluation:
 
 
 def prepare_judge(plan: DemoPlan, progress: Progress) -> tuple[Judge, Skill, dict[str, Frames]]:
-    """Renders clips, trains the judge, tries it; returns one real clip a phase for the sheet too."""
+    """A trained judge, its skill on unseen clips, and one real clip a phase for the sheet."""
     count = plan.judge_clips_per_phase
     held_out = max(6, count // 4)
     jobs = [
