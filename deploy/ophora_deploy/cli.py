@@ -16,8 +16,8 @@ import typer
 
 GROUPS = (
     ("phantom", "ophora_curation.phantom_cli", "Make phantom surgery videos."),
-    ("site", "ophora_client.site_cli", "Run a hospital's site: curate, status."),
-    ("federation", "ophora_server.federation_cli", "Run tuning rounds as the coordinator."),
+    ("site", "ophora_deploy.site_cli", "Run a hospital's site: curate, status, serve."),
+    ("federation", "ophora_deploy.federation_cli", "Run tuning rounds as the coordinator."),
     ("generator", "ophora_server.generator_cli", "Serve videos from a release."),
 )
 COMMANDS = (
@@ -88,8 +88,17 @@ def _root(
 def _import_if_installed(module_name: str) -> ModuleType | None:
     """Import a part, or return None where it is absent; a part that is there but broken raises."""
     try:
-        if importlib.util.find_spec(module_name) is None:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing.startswith("ophora_") and _is_absent(missing):
             return None
+        raise
+
+
+def _is_absent(module_name: str) -> bool:
+    """Whether the module's whole package is not installed, or the very part that was asked for."""
+    try:
+        return importlib.util.find_spec(module_name) is None
     except ModuleNotFoundError:
-        return None
-    return importlib.import_module(module_name)
+        return True

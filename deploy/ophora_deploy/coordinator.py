@@ -31,21 +31,29 @@ BUNDLE = Path(__file__).resolve().parent.parent / "flower_app"
 _CONNECTION = "ophora"
 _START_S = 90.0
 _CALL_S = 120.0
+_EVERY_ADDRESS = ("0.0.0.0", "::")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontAddress:
+    """Where the front listens; port 0 takes a free one. `names` go into a new certificate."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    names: tuple[str, ...] = ()
+
+
+LOOPBACK = FrontAddress()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coordinator:
-    """A started coordinator: where sites connect, and its run."""
+    """A started coordinator and its run; sites connect to `address`."""
 
     run: RunFolder
     identity: ServerIdentity
-    front_port: int
+    address: str
     running: tuple[Running, ...]
-
-    @property
-    def address(self) -> str:
-        """What a site's SuperNode connects to."""
-        return f"127.0.0.1:{self.front_port}"
 
     def check(self) -> None:
         """Raises ProcessEnded when one of the three has ended."""
@@ -95,14 +103,20 @@ class Coordinator:
 
 
 def start_coordinator(
-    processes: ProcessSet, run: RunFolder, *, record_wire: Path | None = None
+    processes: ProcessSet,
+    run: RunFolder,
+    *,
+    front: FrontAddress = LOOPBACK,
+    record_wire: Path | None = None,
 ) -> Coordinator:
     """Start all three and wait until they answer. Raises ProcessEnded or NotReady.
 
     With `record_wire`, what sites send is also written to that file: for audits of a demo.
     """
-    identity = make_server_identity(run.tls)
+    identity = make_server_identity(run.tls, hosts=("localhost", "127.0.0.1", *front.names))
     link_port, front_port = free_ports(2)
+    front_port = front.port or front_port
+    host = "127.0.0.1" if front.host in _EVERY_ADDRESS else front.host
     run.flower.mkdir(parents=True, exist_ok=True)
     (run.flower / "config.toml").write_text(
         f"[superlink.{_CONNECTION}]\n"
@@ -113,9 +127,9 @@ def start_coordinator(
     link = processes.start(
         "superlink", _superlink(run, identity, link_port), log=run.logs / "superlink.log", env=env
     )
-    front = processes.start(
+    door = processes.start(
         "front",
-        _front(identity, link_port, front_port, record_wire),
+        _front(identity, link_port, front.host, front_port, record_wire),
         log=run.logs / "front.log",
         env=env,
     )
@@ -130,9 +144,12 @@ def start_coordinator(
         log=run.logs / "executor.log",
         env=env,
     )
-    processes.wait_until(front, lambda: is_listening(front_port), timeout_s=_START_S)
+    processes.wait_until(door, lambda: is_listening(front_port, host), timeout_s=_START_S)
     return Coordinator(
-        run=run, identity=identity, front_port=front_port, running=(link, executor, front)
+        run=run,
+        identity=identity,
+        address=f"{host}:{front_port}",
+        running=(link, executor, door),
     )
 
 
@@ -152,11 +169,11 @@ def _superlink(run: RunFolder, identity: ServerIdentity, port: int) -> Sequence[
 
 
 def _front(
-    identity: ServerIdentity, link_port: int, front_port: int, record: Path | None
+    identity: ServerIdentity, link_port: int, host: str, front_port: int, record: Path | None
 ) -> Sequence[str]:
     return [
         *(sys.executable, "-m", "ophora_server.front"),
-        *("--host", "127.0.0.1"),
+        *("--host", host),
         *("--port", str(front_port)),
         *("--upstream", f"https://127.0.0.1:{link_port}"),
         *("--authority", str(identity.authority)),

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ophora_deploy.coordinator import Coordinator, start_coordinator
+from ophora_deploy.coordinator import LOOPBACK, Coordinator, FrontAddress, start_coordinator
 from ophora_deploy.errors import FederationFailed
 from ophora_deploy.processes import ProcessSet
 from ophora_deploy.site_processes import SiteProcesses, site_key
 from ophora_server.run_folder import RunFolder
+
+__all__ = ["FrontAddress", "LocalSite", "run_federation"]
 
 OnEvent = Callable[[Mapping[str, Any]], None]
 _POLL_S = 0.5
@@ -40,10 +42,12 @@ def run_federation(
     sites: Sequence[LocalSite],
     on_event: OnEvent | None = None,
     *,
+    front: FrontAddress = LOOPBACK,
     record_wire: Path | None = None,
 ) -> RunFolder:
     """Start everything, run what is left of the run, stop everything.
 
+    Sites elsewhere connect to `front` by themselves; their public keys are in the run's folder.
     `on_event` gets each event of the coordinator's log and a `progress` event, with the site's
     code, for each step that a site noted. Raises FederationFailed with the coordinator's reason;
     what was reached is in the run's folder and the next call continues from there.
@@ -54,9 +58,10 @@ def run_federation(
         running = [SiteProcesses(processes, code=site.code, folder=site.folder) for site in sites]
         for each, site in zip(running, sites, strict=True):
             each.start_trainer(site.trainer)
-        coordinator = start_coordinator(processes, run, record_wire=record_wire)
+        coordinator = start_coordinator(processes, run, front=front, record_wire=record_wire)
         tell({"event": "coordinator-ready", "address": coordinator.address})
-        coordinator.register({site.code: site_key(site.folder).public for site in sites})
+        local = {site.code: site_key(site.folder).public for site in sites}
+        coordinator.register({**run.site_keys(), **local})
         for each in running:
             each.connect(coordinator.address, coordinator.identity.authority)
             tell({"event": "site-ready", "site": each.code})

@@ -1,6 +1,7 @@
 """The coordinator's folder of one run: what is asked for, what was reached, where each thing is.
 
     RUN/federation.toml   what to run; read once, strict
+    RUN/sites/            <code>.pub: the public key of each site on another machine
     RUN/sites.json        node id -> site code, written when a site's key is registered
     RUN/rounds.jsonl      one line an event: round started, reply, round finished, release, failed
     RUN/checkpoints/      one folder a finished round
@@ -81,6 +82,15 @@ class RunFolder:
         return {
             int(node): str(code) for node, code in json.loads(self.sites_file.read_text()).items()
         }
+
+    def site_keys(self) -> dict[str, Path]:
+        """Site code -> public key file of the sites that the coordinator was given keys of."""
+        return {path.stem: path for path in sorted((self.path / "sites").glob("*.pub"))}
+
+    def last_round(self) -> int:
+        """The newest round that has a checkpoint, whole or not; 0 when there is none."""
+        numbers = [int(path.name[6:]) for path in self.checkpoints.glob("round-[0-9]*")]
+        return max(numbers, default=0)
 
     def record(self, event: str, **values: Any) -> None:
         """Append one event; ids, counts and numbers only."""

@@ -1,0 +1,126 @@
+"""`ophora federation run | status`: the coordinator's commands.
+
+`run` starts the SuperLink, its executor and the front, registers the public keys in RUN/sites/,
+runs what is left of the rounds and stops everything. Sites on other machines connect with
+`ophora site serve`; those on this machine can be named and are started too.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ophora_server.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from ophora_deploy.federation import LocalSite
+
+app = typer.Typer(no_args_is_help=True)
+
+RunPath = Annotated[Path, typer.Option("--run", help="Folder of the run, with federation.toml.")]
+
+
+@app.command()
+def run(
+    folder: RunPath,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after the last whole checkpoint.")
+    ] = False,
+    local_site: Annotated[
+        list[str] | None,
+        typer.Option("--local-site", help="CODE=FOLDER of a site on this machine; repeatable."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address that the front listens on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of the front; 0 takes a free one.")] = 0,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", help="Name or address in a new server certificate; repeatable."),
+    ] = None,
+) -> None:
+    """Run the rounds that federation.toml asks for and write a release for each stage."""
+    from ophora_deploy.federation import FrontAddress, run_federation
+    from ophora_server.errors import InvalidFederation
+    from ophora_server.federation_settings import FederationSettings
+
+    opened = RunFolder(path=folder)
+    FederationSettings.read(opened.settings_file)
+    done = opened.last_round()
+    if done and not resume:
+        raise InvalidFederation(
+            f"{folder}: {done} rounds are done; add --resume, or name another folder"
+        )
+    run_federation(
+        opened,
+        [_local_site(text) for text in local_site or ()],
+        _show,
+        front=FrontAddress(host=host, port=port, names=tuple(name or ())),
+    )
+
+
+@app.command()
+def status(folder: RunPath) -> None:
+    """Show each finished round: its sites, seconds, bytes, and the releases."""
+    from rich.console import Console
+    from rich.table import Table
+
+    opened = RunFolder(path=folder)
+    table = Table("round", "stage", "sites", "seconds", "sent", "received")
+    for event in opened.events():
+        if event["event"] == "round-finished":
+            table.add_row(
+                str(event["round"]),
+                event["stage"],
+                " ".join(event["sites"]),
+                f"{event['seconds']:.0f}",
+                f"{sum(event['bytes_sent'].values()):,}",
+                f"{sum(event['bytes_received'].values()):,}",
+            )
+    console = Console()
+    console.print(table)
+    console.print(_state(opened))
+
+
+def _state(opened: RunFolder) -> str:
+    events = [e for e in opened.events() if e["event"] in ("started", "finished", "failed")]
+    if not events:
+        return "not started"
+    last = events[-1]
+    releases = sorted(path.name for path in opened.releases.glob("*") if path.is_dir())
+    words = {
+        "started": "running, or stopped without a word",
+        "finished": "finished",
+        "failed": f"failed: {last.get('reason')}",
+    }
+    return f"{words[last['event']]}; releases: {' '.join(releases) or 'none'}"
+
+
+def _local_site(text: str) -> "LocalSite":
+    from ophora_deploy.errors import ProvisioningFailed
+    from ophora_deploy.federation import LocalSite
+
+    code, mark, folder = text.partition("=")
+    if not mark or not code or not Path(folder, "site.toml").is_file():
+        raise ProvisioningFailed(f"--local-site {text}: must be CODE=FOLDER of a curated site")
+    return LocalSite(code=code, folder=Path(folder))
+
+
+def _show(event: Mapping[str, Any]) -> None:
+    """One line for what a person waits for."""
+    match event["event"]:
+        case "coordinator-ready":
+            typer.echo(f"sites connect to {event['address']}")
+        case "site-ready":
+            typer.echo(f"site {event['site']}: started")
+        case "round-started":
+            typer.echo(f"round {event['round']} ({event['stage']}): {', '.join(event['sites'])}")
+        case "progress":
+            typer.echo(f"  {event['site']}: step {event['step']}/{event['steps']}")
+        case "reply":
+            typer.echo(f"  {event['site']}: {event['code']}, {event['bytes']:,} bytes")
+        case "round-finished":
+            typer.echo(f"round {event['round']}: done in {event['seconds']:.0f} s")
+        case "release":
+            typer.echo(f"release {event['stage']}: written")
+        case _:
+            pass

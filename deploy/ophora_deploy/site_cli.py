@@ -1,0 +1,50 @@
+"""`ophora site`: the client's commands, and `key | serve` to join a coordinator elsewhere."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ophora_client.site_cli import app as client_app
+
+app = typer.Typer(no_args_is_help=True)
+app.add_typer(client_app)
+
+SiteFolder = Annotated[Path, typer.Option("--site", help="The site's folder.")]
+
+_POLL_S = 1.0
+
+
+@app.command()
+def key(site: SiteFolder) -> None:
+    """Make the site's key at the first call; show the public half, for the coordinator."""
+    from ophora_client.site import Site
+    from ophora_deploy.site_processes import site_key
+
+    typer.echo(site_key(Site.open(site).folder).public.read_text().strip())
+
+
+@app.command()
+def serve(
+    site: SiteFolder,
+    coordinator: Annotated[str, typer.Option(help="HOST:PORT of the coordinator's front.")],
+    authority: Annotated[Path, typer.Option(help="The coordinator's ca.crt.")],
+) -> None:
+    """Load the base, then take part in rounds until Ctrl-C; what ends is started again."""
+    from ophora_client.site import Site
+    from ophora_deploy.processes import ProcessSet
+    from ophora_deploy.site_processes import SiteProcesses
+
+    opened = Site.open(site)
+    code = opened.settings.site.code
+    with ProcessSet() as processes:
+        running = SiteProcesses(processes, code=code, folder=opened.folder)
+        running.start_trainer()
+        typer.echo(f"site {code}: loading the base")
+        running.connect(coordinator, authority)
+        typer.echo(f"site {code}: connected to {coordinator}; Ctrl-C stops")
+        while True:
+            for name in running.restart_ended():
+                typer.echo(f"{name}: ended and was started again")
+            time.sleep(_POLL_S)
