@@ -102,3 +102,7 @@ def _is_absent(module_name: str) -> bool:
         return importlib.util.find_spec(module_name) is None
     except ModuleNotFoundError:
         return True
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -45,6 +46,22 @@ def test_a_part_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatc
     app = cli.build_app()
     assert app.registered_groups == []
     assert app.registered_commands == []
+
+
+def test_a_part_that_is_there_but_lacks_a_library_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ophora_broken_cli.py").write_text("import a_library_that_is_absent\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(cli, "GROUPS", (("broken", "ophora_broken_cli", "Broken."),))
+    with pytest.raises(ModuleNotFoundError, match="a_library_that_is_absent"):
+        cli.build_app()
+
+
+def test_the_module_runs_as_a_command() -> None:
+    command = [sys.executable, "-m", "ophora_deploy.cli", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip()
 
 
 @pytest.mark.parametrize(
