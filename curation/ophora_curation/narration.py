@@ -13,6 +13,10 @@ SIDECARS = (".srt", ".vtt")
 _MAX_BYTES = 10_000_000
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"{_TIME}\s*-->\s*{_TIME}")
+_FULL_STOPS = (".", "!", "?")
+_TITLE_END = re.compile(r"\b(?:mr|mrs|ms|dr|prof)\.$", re.IGNORECASE)
+_MAX_BREAK_S = 1.0
+_MAX_SENTENCE_S = 15.0
 _TAG = re.compile(r"<[^>]*>|\{\\[^}]*\}")
 # not after a title: "Dr." and the name must stay together for the guards in deidentify.py
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[MD][rs]\.)(?<!\bMrs\.)(?<!\bProf\.)\s+(?=\S)")
@@ -44,7 +48,8 @@ def read_sidecar(path: Path) -> list[Utterance]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    return split_sentences(sorted(_cues(text.splitlines()), key=lambda cue: cue.start_s))
+    cues = sorted(_cues(text.splitlines()), key=lambda cue: cue.start_s)
+    return _join_broken(split_sentences(cues))
 
 
 def split_sentences(cues: Sequence[Utterance]) -> list[Utterance]:
@@ -59,6 +64,31 @@ def split_sentences(cues: Sequence[Utterance]) -> list[Utterance]:
             sentences.append(Utterance(start_s=start, end_s=end, text=part))
             start = end
     return sentences
+
+
+def _join_broken(parts: Sequence[Utterance]) -> list[Utterance]:
+    """Join a sentence that subtitles break over several cues: a name may stand in the second half
+    and what gives it away in the first. Subtitles without any full stop are left as they are."""
+    if not any(_ends(part.text) for part in parts):
+        return list(parts)
+    joined: list[Utterance] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and not _ends(last.text)
+            and part.start_s - last.end_s <= _MAX_BREAK_S
+            and part.end_s - last.start_s <= _MAX_SENTENCE_S
+        ):
+            text = f"{last.text} {part.text}"
+            joined[-1] = Utterance(start_s=last.start_s, end_s=part.end_s, text=text)
+        else:
+            joined.append(part)
+    return joined
+
+
+def _ends(text: str) -> bool:
+    return text.endswith(_FULL_STOPS) and not _TITLE_END.search(text)
 
 
 def _cues(lines: Sequence[str]) -> Iterator[Utterance]:

@@ -45,3 +45,16 @@ def test_srt_comes_before_vtt(tmp_path: Path) -> None:
         (tmp_path / f"a{suffix}").touch()
     assert find_sidecar(tmp_path / "a.mp4") == tmp_path / "a.srt"
     assert find_sidecar(tmp_path / "b.mp4") is None
+
+
+def test_a_sentence_broken_over_two_cues_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.srt"
+    path.write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\nThis is Mr.\n\n"
+        "2\n00:00:02,100 --> 00:00:04,000\nAhmed Weiss\n\n"
+        "3\n00:00:04,100 --> 00:00:06,000\nfrom Ulm. We polish.\n",
+        encoding="utf-8",
+    )
+    said = read_sidecar(path)
+    assert [line.text for line in said] == ["This is Mr. Ahmed Weiss from Ulm.", "We polish."]
+    assert (said[0].start_s, said[1].end_s) == (1.0, 6.0)
