@@ -7,6 +7,7 @@ list: Flower itself would send the text of an exception.
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -29,12 +30,18 @@ app = ClientApp()
 def train(message: Message, context: Context) -> Message:
     """One round at this site."""
     try:
-        outgoing = _tune(message)
-    except Declined as declined:
-        outgoing = outgoing_decline(declined.code)
-    except Exception:  # the process' edge: no text of an error may leave
+        outgoing = _answer(message)
+    except Exception as error:  # the process' edge: no text of an error may leave, or be logged
+        logging.getLogger("ophora.client").error("round failed: %s", type(error).__name__)
         outgoing = outgoing_decline("internal-error")
     return Message(pack(outgoing), reply_to=message)
+
+
+def _answer(message: Message) -> Outgoing:
+    try:
+        return _tune(message)
+    except Declined as declined:
+        return outgoing_decline(declined.code)
 
 
 def _tune(message: Message) -> Outgoing:

@@ -12,8 +12,12 @@ import binascii
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
 
 _SHORTEST = 4  # shorter strings occur by chance in megabytes of weights
 _CHUNK_BYTES = 8 * 2**20
@@ -36,18 +40,76 @@ class _Needle:
     any_case: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanarySearch:
+    """What a search found, and how much it looked at."""
+
+    hits: tuple[CanaryHit, ...]
+    num_files: int
+    num_bytes: int
+
+
 def find_canaries(canaries: Iterable[str], places: Sequence[Path]) -> list[CanaryHit]:
+    """The hits of `search_canaries`."""
+    return list(search_canaries(canaries, places).hits)
+
+
+def search_canaries(canaries: Iterable[str], places: Sequence[Path]) -> CanarySearch:
     """Every canary in any file of `places` (folders, recursively, or files) and in file names.
 
     Raises ValueError on a canary of fewer than four characters and on a place that is not there:
     a search that looked nowhere must not pass for one that found nothing.
     """
     needles = [needle for canary in sorted(set(canaries)) for needle in _needles(canary)]
+    any_case = _Index([needle for needle in needles if needle.any_case])
+    exact = _Index([needle for needle in needles if not needle.any_case])
     hits: dict[tuple[str, Path], CanaryHit] = {}
+    num_files = num_bytes = 0
     for path in _files(places):
-        for hit in (*_in_name(needles, path), *_in_content(needles, path)):
-            hits.setdefault((hit.canary, hit.path), hit)
-    return list(hits.values())
+        num_files += 1
+        # the folder that holds a place may be named by anyone; what is in it is what we wrote
+        blocks = chain([path.name.encode()], _blocks(path, max(any_case.longest, exact.longest)))
+        for number, block in enumerate(blocks):
+            num_bytes += len(block) if number else 0
+            for needle in chain(any_case.find(block.lower()), exact.find(block)):
+                encoding = needle.encoding if number else "file name"
+                hit = CanaryHit(canary=needle.canary, path=path, encoding=encoding)
+                hits.setdefault((needle.canary, path), hit)
+    return CanarySearch(hits=tuple(hits.values()), num_files=num_files, num_bytes=num_bytes)
+
+
+class _Index:
+    """Thousands of patterns against megabytes: candidates by their first four bytes, then exact.
+
+    One pattern after the other would read the content once for each of them.
+    """
+
+    _BITS = 22
+
+    def __init__(self, needles: Sequence[_Needle]) -> None:
+        self.longest = max((len(needle.pattern) for needle in needles), default=_SHORTEST)
+        self._by_start: dict[bytes, list[_Needle]] = {}
+        for needle in needles:
+            self._by_start.setdefault(needle.pattern[:_SHORTEST], []).append(needle)
+        self._is_start = np.zeros(2**self._BITS, np.bool_)
+        starts = np.frombuffer(b"".join(self._by_start), "<u4")
+        self._is_start[self._slots(starts)] = True
+
+    def find(self, content: bytes) -> Iterator[_Needle]:
+        """The needles in `content`, each at least once."""
+        if len(content) < _SHORTEST:
+            return
+        octets = np.frombuffer(content, np.uint8).astype(np.uint32)
+        words = octets[:-3] | octets[1:-2] << 8 | octets[2:-1] << 16 | octets[3:] << 24
+        slots = self._slots(words.astype(np.uint32, copy=False))
+        for place in np.flatnonzero(self._is_start[slots]).tolist():
+            for needle in self._by_start.get(content[place : place + _SHORTEST], ()):
+                if content.startswith(needle.pattern, place):
+                    yield needle
+
+    def _slots(self, words: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Multiplicative hashing: the product's high bits, modulo 2^32 by the type."""
+        return words * np.uint32(2654435761) >> np.uint32(32 - self._BITS)
 
 
 def _needles(canary: str) -> Iterator[_Needle]:
@@ -56,6 +118,8 @@ def _needles(canary: str) -> Iterator[_Needle]:
         raise ValueError(f"canary of {len(text)} characters: must have at least {_SHORTEST}")
     spellings = {text, *(text.replace(" ", mark) for mark in "_-.")} | {text.replace(" ", "")}
     for spelling in sorted(spellings):
+        if len(spelling) < _SHORTEST:
+            continue
         raw = spelling.encode()
         plain = {
             "utf-8": raw,
@@ -92,27 +156,12 @@ def _files(places: Sequence[Path]) -> Iterator[Path]:
             yield from sorted(path for path in place.rglob("*") if path.is_file())
 
 
-def _in_name(needles: Sequence[_Needle], path: Path) -> Iterator[CanaryHit]:
-    # the folder that holds a place may be named by anyone; what is in it is what we wrote
-    yield from _search(needles, path.name.encode(), path, "file name")
-
-
-def _in_content(needles: Sequence[_Needle], path: Path) -> Iterator[CanaryHit]:
-    overlap = max((len(needle.pattern) for needle in needles), default=1)
+def _blocks(path: Path, overlap: int) -> Iterator[bytes]:
+    """The file in blocks that overlap, and what a gzip file holds."""
     with path.open("rb") as file:
         tail = b""
         while block := file.read(_CHUNK_BYTES):
-            yield from _search(needles, tail + block, path)
+            yield tail + block
             tail = (tail + block)[-overlap:]
     if path.suffix == ".gz":
-        yield from _search(needles, zlib.decompress(path.read_bytes(), 31), path)
-
-
-def _search(
-    needles: Sequence[_Needle], content: bytes, path: Path, where: str = ""
-) -> Iterator[CanaryHit]:
-    lowered = content.lower()
-    for needle in needles:
-        if needle.pattern in (lowered if needle.any_case else content):
-            encoding = where or needle.encoding
-            yield CanaryHit(canary=needle.canary, path=path, encoding=encoding)
+        yield zlib.decompress(path.read_bytes(), 31)

@@ -82,6 +82,7 @@ def _follow(coordinator: Coordinator, sites: Sequence[SiteProcesses], tell: OnEv
     """Submit the rounds and pass events on until they end."""
     seen = len(coordinator.run.events())
     notes: dict[str, str] = {}
+    _tell_progress(sites, notes, lambda event: None)  # what an earlier run left
     flower_run = coordinator.submit()
     next_check = time.monotonic() + _STATUS_EVERY_S
     while True:

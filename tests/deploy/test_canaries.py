@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from ophora_deploy.canaries import find_canaries
+from ophora_deploy.canaries import find_canaries, search_canaries
 
 NAME = "Marta Kowalczyk"
 
@@ -68,6 +69,18 @@ def test_finds_nothing_where_nothing_is(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("marta, kowal czyk")
     assert find_canaries([NAME, "4711"], [tmp_path / "log"]) == []
     assert find_canaries([NAME], [tmp_path]) == []
+
+
+def test_many_canaries_in_much_content_take_seconds(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"Person {number:04d} Surname" for number in range(300)]
+    content = rng.normal(0, 0.01, 4_000_000).astype(np.float32).tobytes()
+    (tmp_path / "wire").write_bytes(content + names[77].encode() + content[:1000])
+    began = time.monotonic()
+    searched = search_canaries(names, [tmp_path])
+    assert [hit.canary for hit in searched.hits] == [names[77]]
+    assert searched.num_bytes >= 16_000_000
+    assert time.monotonic() - began < 30
 
 
 def test_refuses_a_search_that_proves_nothing(tmp_path: Path) -> None:
