@@ -2,13 +2,16 @@
 
 Planted names, numbers and dates are looked for in every file, whatever it is, as UTF-8, UTF-16,
 base64 in all three alignments, hexadecimal and percent-encoding, in any letter case where the
-encoding keeps it, and with the separators that file names put in place of spaces.
+encoding keeps it, and with the separators that file names put in place of spaces. Digits inside
+a longer number or a hash, and a short word inside a longer one, are not counted: they occur by
+chance in megabytes of logs.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +24,10 @@ from numpy.typing import NDArray
 
 _SHORTEST = 4  # shorter strings occur by chance in megabytes of weights
 _CHUNK_BYTES = 8 * 2**20
+_SHORT_WORD = 5
+_HASH_LENGTH = 16  # from here on a run of hexadecimal digits is a hash or an id
+_HEX_RUN = re.compile(rb"[0-9a-f]+")
+_HEX_TAIL = re.compile(rb"[0-9a-f]+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +111,9 @@ class _Index:
         slots = self._slots(words.astype(np.uint32, copy=False))
         for place in np.flatnonzero(self._is_start[slots]).tolist():
             for needle in self._by_start.get(content[place : place + _SHORTEST], ()):
-                if content.startswith(needle.pattern, place):
+                if content.startswith(needle.pattern, place) and (
+                    needle.encoding != "utf-8" or _stands_alone(content, place, needle.pattern)
+                ):
                     yield needle
 
     def _slots(self, words: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -154,6 +163,27 @@ def _files(places: Sequence[Path]) -> Iterator[Path]:
             yield place
         else:
             yield from sorted(path for path in place.rglob("*") if path.is_file())
+
+
+def _stands_alone(content: bytes, place: int, pattern: bytes) -> bool:
+    """Whether this is the canary and not a part of something that holds it by chance.
+
+    Six digits occur in any long number, decimal fraction or hash; a short word in longer words.
+    """
+    end = place + len(pattern)
+    before, after = content[max(0, place - 1) : place], content[end : end + 1]
+    if pattern.isdigit():
+        is_fraction = before == b"." and content[max(0, place - 2) : place - 1].isdigit()
+        if before.isdigit() or after.isdigit() or is_fraction:
+            return False
+        left = _HEX_TAIL.search(content[max(0, place - _HASH_LENGTH) : place])
+        right = _HEX_RUN.match(content[place : end + _HASH_LENGTH])
+        return len(left.group() if left else b"") + len(right.group() if right else b"") < (
+            _HASH_LENGTH
+        )
+    if pattern.isalpha() and len(pattern) <= _SHORT_WORD:
+        return not (before.isalpha() or after.isalpha())
+    return True
 
 
 def _blocks(path: Path, overlap: int) -> Iterator[bytes]:

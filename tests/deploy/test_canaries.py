@@ -83,6 +83,26 @@ def test_many_canaries_in_much_content_take_seconds(tmp_path: Path) -> None:
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.parametrize(
+    ("canary", "text", "found"),
+    [
+        ("662210", "MRN662210 seen", True),
+        ("662210", "case_662210.mp4", True),
+        ("662210", "id 1662210", False),
+        ("662210", "6622101", False),
+        ("662210", "loss 0.662210,", False),
+        ("662210", "sha ab12cd34ef662210ab12", False),
+        ("662210", "case662210", True),
+        ("Reed", "we agreed", False),
+        ("Reed", "dr.reed_OD", True),
+        ("Moreau", "xmoreaux", True),
+    ],
+)
+def test_chance_is_told_from_a_leak(tmp_path: Path, canary: str, text: str, found: bool) -> None:
+    (tmp_path / "log").write_text(text)
+    assert bool(find_canaries([canary], [tmp_path])) is found
+
+
 def test_refuses_a_search_that_proves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not there"):
         find_canaries([NAME], [tmp_path / "absent"])
