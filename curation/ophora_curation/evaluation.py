@@ -17,6 +17,7 @@ from ophora_curation.manifest import Manifest
 from ophora_curation.records import ClipRow
 from ophora_curation.vocabulary import allowed_words
 
+_TRUTH = ".truth.json"
 _TRAINING = ("p2ft", "tpt")
 _WORD = re.compile(r"[^\W\d_]{4,}|\d{6,}")  # shorter figures occur by chance
 
@@ -49,7 +50,7 @@ class CurationScore:
 
 def score(site: Path, videos: Path) -> CurationScore:
     """Compare the manifest and files under `site` with the truth beside the videos."""
-    truths = {content_hash(path): _truth(path) for path in sorted(videos.rglob("*.mp4"))}
+    truths = dict(_truths(videos))
     with Manifest.open(site / "manifest.sqlite") as manifest:
         clips = manifest.clips()
     pairs = [
@@ -95,10 +96,11 @@ def _strings(planted: Iterable[Sequence[str]]) -> Iterator[str]:
             )
 
 
-def _truth(video: Path) -> dict[str, Any]:
-    path = video.with_suffix(".truth.json")
-    truth: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return truth
+def _truths(videos: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Content of every phantom video with its truth; files without a truth are left out."""
+    for path in sorted(videos.rglob(f"*{_TRUTH}")):
+        video = path.with_name(path.name.removesuffix(_TRUTH) + ".mp4")
+        yield content_hash(video), json.loads(path.read_text(encoding="utf-8"))
 
 
 def _segment(clip: ClipRow, segments: Sequence[dict[str, Any]]) -> dict[str, Any]:

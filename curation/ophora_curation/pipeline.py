@@ -28,6 +28,7 @@ from ophora_curation.video import VideoJob
 from ophora_curation.worker import WorkerSetup, refuse
 
 _LOG = logging.getLogger("ophora.curation")
+_NOTHING = hashlib.sha256(b"").hexdigest()
 _NOT_VIDEOS = frozenset({*SIDECARS, ".json", ".txt", ".csv"})  # companions of a recording
 
 
@@ -68,12 +69,13 @@ def curate(
     files = find_videos(video_dir)
     with Manifest.open(out.manifest) as manifest:
         remove_orphans(out.clips, manifest.clip_ids())
-        run = _Run(manifest, out.clips, len(files), progress)
+        run = _Run(manifest, len(files), progress)
         setup = WorkerSetup(settings=settings, clips=out.clips, key=key)
         jobs = _jobs(video_dir, files, settings, key)
         with WorkerPool(setup, settings.workers, timeout_s=settings.video_timeout_s) as pool:
             for outcome, kind in pool.run(run.wanted(jobs)):
                 run.record(outcome, kind)
+        remove_orphans(out.clips, manifest.clip_ids())  # of recipes that were replaced
         return CurationSummary(
             found=len(files),
             skipped=run.skipped,
@@ -130,33 +132,43 @@ class _Run:
     def __init__(
         self,
         manifest: Manifest,
-        clips: Path,
         total: int,
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self._manifest = manifest
-        self._clips = clips
         self._total = total
         self._progress = progress
         self._num_clips = 0
+        self._seen: set[str] = set()
+        self._owners: dict[str, str] = {}  # content -> the first patient it was met under
         self.skipped = self.curated = self.refused = 0
 
     def wanted(self, jobs: Iterator[VideoJob]) -> Iterator[VideoJob]:
         """The jobs that need a worker; the others are recorded here."""
         self._tell()
         for job in jobs:
-            if self._manifest.is_done(job.video_id, job.recipe):
+            twin = job.video_id in self._seen  # a second copy in the same patient's folder
+            self._seen.add(job.video_id)
+            owner = self._owners.setdefault(job.sha256, job.patient_id)
+            if twin or self._manifest.is_done(job.video_id, job.recipe):
                 self.skipped += 1
                 self._tell()
             elif not job.patient_id:
                 self.record(refuse(job, "no-patient"), "")
-            elif self._manifest.other_patient(job.sha256, job.patient_id):
+            elif self._is_anothers(job, owner):
                 self.record(refuse(job, "duplicate"), "")
             else:
                 yield job
 
+    def _is_anothers(self, job: VideoJob, owner: str) -> bool:
+        """Whether this content was met under another patient, in this run or an earlier one."""
+        if job.sha256 in ("", _NOTHING):
+            return False
+        met = owner not in ("", job.patient_id)
+        return met or self._manifest.other_patient(job.sha256, job.patient_id)
+
     def record(self, outcome: VideoOutcome, kind: str) -> None:
-        """Write one video's outcome, log its ids and counts, and drop the files it replaces."""
+        """Write one video's outcome; log its ids and counts."""
         video = outcome.video
         self._manifest.commit(outcome)
         if video.status == "curated":
