@@ -137,6 +137,8 @@ def _needles(canary: str) -> Iterator[_Needle]:
             "hex": binascii.hexlify(raw),
             "percent": quote(spelling).encode(),
         }
+        if plain["percent"] == raw:
+            del plain["percent"]
         for encoding, pattern in plain.items():
             yield _Needle(canary=canary, encoding=encoding, pattern=pattern.lower(), any_case=True)
         for written in {spelling, spelling.lower(), spelling.upper()}:
