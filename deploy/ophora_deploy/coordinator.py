@@ -24,7 +24,7 @@ from ophora_deploy.processes import (
     is_listening,
     process_environment,
 )
-from ophora_deploy.provisioning import ServerIdentity, make_server_identity
+from ophora_deploy.provisioning import ServerIdentity, make_secret, make_server_identity
 from ophora_server.run_folder import RUN_VARIABLE, RunFolder
 
 BUNDLE = Path(__file__).resolve().parent.parent / "flower_app"
@@ -117,6 +117,8 @@ def start_coordinator(
     link_port, front_port = free_ports(2)
     front_port = front.port or front_port
     host = "127.0.0.1" if front.host in _EVERY_ADDRESS else front.host
+    # without it any local process could take the executor's place and with it the run's tokens
+    secret = make_secret(run.tls / "executor.secret")
     run.flower.mkdir(parents=True, exist_ok=True)
     (run.flower / "config.toml").write_text(
         f"[superlink.{_CONNECTION}]\n"
@@ -125,7 +127,10 @@ def start_coordinator(
     )
     env = _environment(run)
     link = processes.start(
-        "superlink", _superlink(run, identity, link_port), log=run.logs / "superlink.log", env=env
+        "superlink",
+        _superlink(run, identity, link_port, secret),
+        log=run.logs / "superlink.log",
+        env=env,
     )
     door = processes.start(
         "front",
@@ -140,6 +145,7 @@ def start_coordinator(
             installed_command("flower-superexec"),
             *("--root-certificates", str(identity.authority)),
             *("--runtime-api-address", f"127.0.0.1:{link_port}"),
+            *("--superexec-auth-secret-file", str(secret)),
         ],
         log=run.logs / "executor.log",
         env=env,
@@ -153,13 +159,14 @@ def start_coordinator(
     )
 
 
-def _superlink(run: RunFolder, identity: ServerIdentity, port: int) -> Sequence[str]:
+def _superlink(run: RunFolder, identity: ServerIdentity, port: int, secret: Path) -> Sequence[str]:
     return [
         installed_command("flower-superlink"),
         *("--ssl-ca-certfile", str(identity.authority)),
         *("--ssl-certfile", str(identity.certificate)),
         *("--ssl-keyfile", str(identity.key)),
         "--enable-supernode-auth",
+        *("--superexec-auth-secret-file", str(secret)),
         *("--host", "127.0.0.1"),
         *("--port", str(port)),
         *("--database", str(run.flower / "state.sqlite")),

@@ -94,6 +94,13 @@ def make_node_key(folder: Path) -> NodeKey:
     return pair
 
 
+def make_secret(path: Path) -> Path:
+    """32 random bytes that only this user can read; an old file is kept."""
+    if not path.exists():
+        _write_private(path, os.urandom(32))
+    return path
+
+
 def _certificate(
     name: str,
     key: ec.EllipticCurvePrivateKey,
