@@ -62,7 +62,7 @@ _UNITS = frozenset(
     {"mm", "millimeter", "millimeters", "millimetre", "millimetres", "degrees", "percent"}
 )
 _MAX_DROPPED_SHARE = 0.34
-_MIN_WORDS = 3
+_MIN_WORDS = 2
 
 
 @dataclass(frozen=True, slots=True)
