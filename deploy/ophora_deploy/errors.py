@@ -5,6 +5,7 @@ DeployError
   ProcessEnded         a process of the federation ended by itself: read the log that is named
   NotReady             a process didn't answer in time: read its log, or wait longer
   FederationFailed     the rounds did not come to their end: read the reason, then resume
+  DemoFolderInUse      the demo's folder holds something else: name another
 """
 
 
@@ -26,3 +27,7 @@ class NotReady(DeployError):
 
 class FederationFailed(DeployError):
     """The coordinator's run ended without all its rounds."""
+
+
+class DemoFolderInUse(DeployError):
+    """The folder asked for is not empty and was not made by a demo."""

@@ -60,12 +60,12 @@ def federation_settings(plan: DemoPlan, sites: int) -> FederationSettings:
 
 
 def read_traffic(run: RunFolder) -> Traffic:
-    """Adds up what the coordinator's log says of every reply and broadcast."""
-    replies = [event for event in run.events() if event["event"] == "reply"]
+    """Adds up what the coordinator's log says of every finished round."""
+    rounds = [event for event in run.events() if event["event"] == "round-finished"]
     return Traffic(
-        sent_by_sites=sum(int(event["bytes_received"]) for event in replies),
-        sent_to_sites=sum(int(event.get("bytes_sent", 0)) for event in replies),
-        updates=len(replies),
+        sent_by_sites=sum(sum(event["bytes_received"].values()) for event in rounds),
+        sent_to_sites=sum(sum(event["bytes_sent"].values()) for event in rounds),
+        updates=sum(len(event["sites"]) for event in rounds),
     )
 
 

@@ -163,7 +163,7 @@ def _evaluate(plan: DemoPlan, run: RunFolder, show: Show) -> tuple[dict[str, Eva
 
 def _search(out: Path, sites: Sequence[DemoSite]) -> dict[str, int]:
     """Everything that the coordinator holds, the sites sent, or either side logged."""
-    planted = frozenset().union(*(site.planted for site in sites))
+    planted = {text for site in sites for text in site.planted}
     places = [out / "coordinator", out / "wire.bin", out / "generator"]
     places += [site.site.folder / "logs" for site in sites]
     searched = search_canaries(planted, places)
