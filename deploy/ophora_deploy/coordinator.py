@@ -27,7 +27,7 @@ from ophora_deploy.processes import (
 from ophora_deploy.provisioning import ServerIdentity, make_secret, make_server_identity
 from ophora_server.run_folder import RUN_VARIABLE, RunFolder
 
-BUNDLE = Path(__file__).resolve().parent.parent / "flower_app"
+BUNDLE = Path(__file__).resolve().parent / "flower_app"
 _CONNECTION = "ophora"
 _START_S = 90.0
 _CALL_S = 120.0

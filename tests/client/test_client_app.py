@@ -113,7 +113,7 @@ def test_a_loss_leaves_when_the_site_says_so(site: Path) -> None:
 
 
 def test_the_bundle_names_this_app_and_brings_no_code() -> None:
-    bundle = Path(__file__).resolve().parents[2] / "deploy" / "flower_app"
+    bundle = Path(__file__).resolve().parents[2] / "deploy" / "ophora_deploy" / "flower_app"
     assert sorted(path.name for path in bundle.iterdir()) == ["LICENSE", "pyproject.toml"]
     text = (bundle / "pyproject.toml").read_text()
     assert 'clientapp = "ophora_client.client_app:app"' in text
