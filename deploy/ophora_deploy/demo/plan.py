@@ -39,12 +39,12 @@ class DemoPlan:
     personal_overlay_share: float = 0.05
     fault_share: float = 0.06
     speech_share: float = 0.1
-    tpt: StagePlan = StagePlan(rounds=6, steps=28, learning_rate=3e-3)
-    p2ft: StagePlan = StagePlan(rounds=4, steps=28, learning_rate=2e-3)
+    tpt: StagePlan = StagePlan(rounds=4, steps=44, learning_rate=1.5e-2)
+    p2ft: StagePlan = StagePlan(rounds=3, steps=44, learning_rate=6e-3)
     sampling_rate: float = 1 / 3
     clips_per_patient: int = 4
-    clip_norm: float = 1.0
-    little_noise: float = 0.002
+    clip_norm: float = 0.03
+    little_noise: float = 2e-4
     videos_per_phase: int = 4
     judge_clips_per_phase: int = 48
     judge_epochs: int = 12

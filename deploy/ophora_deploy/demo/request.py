@@ -12,7 +12,7 @@ import httpx
 from ophora_deploy.errors import NotReady
 from ophora_deploy.processes import ProcessSet, free_ports, is_listening, process_environment
 
-PROMPT = "The phaco tip breaks up the cloudy lens and takes it out."
+PROMPT = "Phacoemulsification: break up the nucleus with the phaco tip."
 _READY_S = 120.0
 _VIDEO_S = 180.0
 

@@ -41,7 +41,7 @@ def noise_multiplier(plan: DemoPlan) -> float:
 
 
 def federation_settings(plan: DemoPlan, sites: int) -> FederationSettings:
-    """Six rounds of TPT, four of P2FT by default, equal for all sites."""
+    """Rounds of TPT, then of P2FT, equal for all sites, which all have to answer."""
     noise = noise_multiplier(plan)
     return FederationSettings(
         run_id=RUN_ID,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,7 @@ _STAGES = ("tpt", "p2ft")
 def run_demo(plan: DemoPlan, out: Path, console: Console) -> Findings:
     """Runs everything and writes report.html, report.json and contact-sheet.png into `out`."""
     _clear(out)
+    _share_cores(len(site_mixes()))
     show = Show(console)
     with PeakMemory() as memory:
         sites = _make_sites(plan, out, show)
@@ -89,6 +91,12 @@ def _clear(out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     (out / MARKER).write_text("made by ophora demo; a new demo here replaces it\n")
+
+
+def _share_cores(sites: int) -> None:
+    """Three trainers that each take every core spend their time waiting for one another."""
+    each = max(1, (os.cpu_count() or 1) // sites)
+    os.environ["OMP_NUM_THREADS"] = str(each)  # of the processes that are started from here on
 
 
 def _make_sites(plan: DemoPlan, out: Path, show: Show) -> list[DemoSite]:

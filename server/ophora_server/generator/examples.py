@@ -1,16 +1,25 @@
-"""Example prompts for the page: one for each of the twelve phases of cataract surgery."""
+"""Example prompts for the page: one for each of the twelve phases of cataract surgery.
+
+They are worded as the sites' instructions are: the phase, then what is done.
+"""
 
 EXAMPLE_PROMPTS: tuple[tuple[str, str], ...] = (
-    ("Incision", "The surgeon makes a clear corneal incision with a keratome."),
-    ("Viscoelastic", "Viscoelastic is injected to fill the anterior chamber."),
-    ("Capsulorhexis", "Forceps tear a continuous circular opening in the lens capsule."),
-    ("Hydrodissection", "A cannula sends fluid under the capsule to free the lens."),
-    ("Phacoemulsification", "The phaco tip breaks up the cloudy lens and takes it out."),
-    ("Irrigation and aspiration", "Irrigation and aspiration removes the remaining cortex."),
-    ("Capsule polishing", "The posterior capsule is polished with a soft tip."),
-    ("Lens implantation", "A folded lens is injected and opens in the capsular bag."),
-    ("Lens positioning", "A hook turns the new lens until it sits in the centre."),
-    ("Viscoelastic suction", "The viscoelastic is sucked out of the anterior chamber."),
-    ("Anterior chamber flushing", "The anterior chamber is flushed with balanced salt solution."),
-    ("Tonifying and antibiotics", "The wound is hydrated and antibiotic drops are given."),
+    ("Incision", "Incision: make a clear corneal incision with the keratome."),
+    ("Viscoelastic", "Viscoelastic: inject viscoelastic to fill the anterior chamber."),
+    ("Capsulorhexis", "Capsulorhexis: tear a round opening in the capsule with the forceps."),
+    ("Hydrodissection", "Hydrodissection: send fluid under the capsule to free the lens."),
+    ("Phacoemulsification", "Phacoemulsification: break up the nucleus with the phaco tip."),
+    ("Irrigation/aspiration", "Irrigation/aspiration: remove the cortex with the aspiration tip."),
+    ("Capsule polishing", "Capsule polishing: polish the posterior capsule with a soft tip."),
+    ("Lens implantation", "Lens implantation: inject the folded lens into the capsular bag."),
+    ("Lens positioning", "Lens positioning: turn the lens with the hook until it is centred."),
+    ("Viscoelastic suction", "Viscoelastic suction: aspirate the gel from the anterior chamber."),
+    (
+        "Anterior chamber flushing",
+        "Anterior chamber flushing: wash out the anterior chamber with saline.",
+    ),
+    (
+        "Tonifying and antibiotics",
+        "Tonifying and antibiotics: hydrate the wound and inject antibiotics.",
+    ),
 )
