@@ -17,6 +17,7 @@ from ophora_client.errors import SiteExists, SiteInvalid, SiteMissing
 from ophora_client.site_settings import SiteSettings, parse_settings, render_settings
 from ophora_curation.identity import KEY_BYTES
 from ophora_curation.settings import CurationPaths
+from ophora_model.draft import write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +97,7 @@ def init_site(
     for path in (site.clips_dir, site.cache_dir, site.logs_dir):
         path.mkdir(exist_ok=True, mode=0o700)
     _write_key(folder / "site.key")
-    draft = folder / ".site.toml.part"
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(folder / "site.toml")
+    write_whole(folder / "site.toml", text.encode())
     return site
 
 

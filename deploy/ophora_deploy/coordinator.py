@@ -25,6 +25,7 @@ from ophora_deploy.processes import (
     process_environment,
 )
 from ophora_deploy.provisioning import ServerIdentity, make_secret, make_server_identity
+from ophora_model.draft import write_whole
 from ophora_server.run_folder import RUN_VARIABLE, RunFolder
 
 BUNDLE = Path(__file__).resolve().parent / "flower_app"
@@ -74,9 +75,8 @@ class Coordinator:
             elif code not in codes.values():
                 reason = str(answer.get("error-message", "no answer")).strip()
                 raise ProvisioningFailed(f"site {code}: can't be registered: {reason}")
-        part = self.run.sites_file.with_suffix(".part")
-        part.write_text(json.dumps({str(node): code for node, code in codes.items()}))
-        part.replace(self.run.sites_file)
+        known = {str(node): code for node, code in codes.items()}
+        write_whole(self.run.sites_file, json.dumps(known).encode())
 
     def submit(self) -> str:
         """Start the rounds; the id of Flower's run."""

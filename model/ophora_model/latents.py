@@ -8,7 +8,6 @@ is the site's, files are 0600, and nothing here is ever sent.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ophora_model.base import Base
+from ophora_model.draft import draft_of
 from ophora_model.errors import BaseMissing
 from ophora_model.video import read_frames
 
@@ -150,7 +150,6 @@ class LatentsCache:
 
 
 def _save(path: Path, tensors: dict[str, Tensor]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    save_file(tensors, part)
-    part.chmod(0o600)
-    part.replace(path)
+    with draft_of(path) as part:
+        save_file(tensors, part)
+        part.chmod(0o600)

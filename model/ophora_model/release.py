@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ophora_model.adapter_spec import AdapterSpec
+from ophora_model.draft import write_whole
 from ophora_model.errors import AdapterMismatch, BaseMissing
 from ophora_model.presets import find_preset
 from ophora_model.strict import check_keys
@@ -87,8 +87,8 @@ def write_release(
         "sha256": hashlib.sha256(payload).hexdigest(),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / _TENSORS, payload)
-    _write(folder / _CARD, json.dumps(card, indent=2, sort_keys=True).encode())
+    write_whole(folder / _TENSORS, payload)
+    write_whole(folder / _CARD, json.dumps(card, indent=2, sort_keys=True).encode())
     return folder
 
 
@@ -171,12 +171,3 @@ def _metadata(adapter: AdapterSpec) -> dict[str, str]:
         "transformer.peft_type": "LORA",
     }
     return {"format": "pt", "lora_adapter_metadata": json.dumps(config, sort_keys=True)}
-
-
-def _write(path: Path, payload: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(payload)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ophora_model.draft import draft_of
 from ophora_model.errors import VideoUnreadable
 
 Frames = NDArray[np.uint8]  # [F, H, W, 3] RGB
@@ -48,8 +48,10 @@ def write_video(path: Path, frames: Frames, fps: float) -> None:
 
     import av
 
-    part = path.with_name(f".{path.name}.part")
-    with av.open(str(part), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+    with (
+        draft_of(path) as part,
+        av.open(str(part), "w", format="mp4", options={"fflags": "+bitexact"}) as container,
+    ):
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.width, stream.height = frames.shape[2], frames.shape[1]
         stream.pix_fmt = "yuv420p"
@@ -67,9 +69,6 @@ def write_video(path: Path, frames: Frames, fps: float) -> None:
                 )
             )
         container.mux(stream.encode(None))
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def fit_frame(frame: Frames, height: int, width: int) -> Frames:

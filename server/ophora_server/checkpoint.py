@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from ophora_model.draft import sync, write_whole
 from ophora_model.errors import AdapterMismatch
 from ophora_model.update import Shapes, Tensors, check_tensors
 
@@ -57,12 +58,12 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         "history": list(checkpoint.history),
         "sha256": hashlib.sha256(payload).hexdigest(),
     }
-    _write_synced(part / _TENSORS, payload)
-    _write_synced(part / _STATE, json.dumps(state, sort_keys=True, allow_nan=False).encode())
+    write_whole(part / _TENSORS, payload)
+    write_whole(part / _STATE, json.dumps(state, sort_keys=True, allow_nan=False).encode())
     if final.exists():  # a torn one of a start before this: it was passed over
         shutil.rmtree(final)
     part.rename(final)
-    _sync_folder(folder)
+    sync(folder)
     return final
 
 
@@ -92,18 +93,3 @@ def _read(path: Path, shapes: Shapes) -> Checkpoint | None:
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, AdapterMismatch):
         return None
-
-
-def _write_synced(path: Path, payload: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(payload)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ophora_model.adapter_spec import AdapterSpec
+from ophora_model.draft import write_whole
 from ophora_model.errors import ModelError
 from ophora_model.presets import find_preset
 from ophora_model.round_plan import STAGES, TuningPlan
@@ -138,10 +139,8 @@ class FederationSettings:
         }
 
     def write(self, path: Path) -> None:
-        """As TOML, under a temporary name first."""
-        part = path.with_name(path.name + ".part")
-        part.write_text(_to_toml(self.to_dict()), encoding="utf-8")
-        part.replace(path)
+        """As TOML; the file is there whole or not at all."""
+        write_whole(path, _to_toml(self.to_dict()).encode())
 
     def identity(self) -> str:
         """Hash of what a checkpoint depends on; more rounds or another quorum may follow it."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from ophora_model.draft import write_whole
 from ophora_server.generator.order import VideoOrder
 
 FORMAT = "ophora-provenance/1"
@@ -42,10 +43,8 @@ def provenance_of(
 
 
 def write_provenance(path: Path, record: Mapping[str, object]) -> None:
-    """Write the record under a temporary name and rename it."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(record, indent=2) + "\n", encoding="ascii")
-    part.replace(path)
+    """Write the record; the file is there whole or not at all."""
+    write_whole(path, (json.dumps(record, indent=2) + "\n").encode("ascii"))
 
 
 def hash_file(path: Path) -> str:

@@ -4,9 +4,10 @@ A worker writes into a draft of its own; publishing renames both files, the MP4 
 under its final name is always whole.
 """
 
-import os
 import re
 from pathlib import Path
+
+from ophora_model.draft import sync
 
 _VIDEO_ID = re.compile(r"video_[0-9a-f]{32}")
 
@@ -32,11 +33,11 @@ class VideoStore:
 
     def publish(self, video_id: str, draft: Path) -> None:
         """Give a draft and its provenance their final names, durably."""
-        _sync(draft)
-        _sync(draft.with_suffix(".json"))
+        sync(draft)
+        sync(draft.with_suffix(".json"))
         draft.with_suffix(".json").replace(self.provenance(video_id))
         draft.replace(self.video(video_id))
-        _sync(self._folder)
+        sync(self._folder)
 
     def drop(self, draft: Path) -> None:
         """Remove what there is of a draft."""
@@ -61,11 +62,3 @@ def _checked(video_id: str) -> str:
     if not _VIDEO_ID.fullmatch(video_id):
         raise ValueError("not a video id")
     return video_id
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
