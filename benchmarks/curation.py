@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from goals import Goal, make_parser, report, share
-
 from ophora_curation.evaluation import CurationScore, score
 from ophora_curation.manifest import Manifest
 from ophora_curation.phantom.make import make_phantoms

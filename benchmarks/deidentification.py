@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-from goals import Goal, make_parser, report, share
 
+from goals import Goal, make_parser, report, share
 from ophora_curation.deidentify import TextDeidentifier
 from ophora_curation.phantom.identity import invent_person
 from ophora_curation.phantom.phrases import INSTRUCTIONS, MIXED, PERSONAL

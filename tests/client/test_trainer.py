@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import plans
 from ophora_client.errors import Declined
 from ophora_client.local_round import LocalRounds, RoundLog
 from ophora_client.policy import FederationLimits, SitePolicy
@@ -20,22 +21,14 @@ from ophora_client.trainer_wire import Frame, socket_path
 from ophora_client.tuner import Tuned
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.errors import Cancelled, NonFiniteLoss
-from ophora_model.round_plan import RoundPlan, TuningPlan
+from ophora_model.round_plan import RoundPlan
 from ophora_model.update import Shapes, Tensors
 from ophora_privacy.ledger import Ledger
 from ophora_privacy.plan import PrivacyPlan
 
 SHAPES = {"block.to_q": (8, 4)}
 START = {"block.to_q": np.zeros((8, 4), np.float32)}
-PRIVACY = PrivacyPlan(
-    clip_norm=1.0,
-    noise_multiplier=1.0,
-    sampling_rate=0.1,
-    steps_per_round=5,
-    delta=1e-5,
-    clips_per_patient=1,
-    normaliser=2.0,
-)
+PRIVACY = replace(plans.PRIVACY, sampling_rate=0.1, steps_per_round=5)
 POLICY = SitePolicy(
     site="a",
     preset="tiny",
@@ -57,15 +50,7 @@ def _plan(**changes: Any) -> RoundPlan:
         preset="tiny",
         base_fingerprint="f" * 64,
         adapter=AdapterSpec(rank=4, alpha=4.0, targets=("to_q",), seed=1),
-        tuning=TuningPlan(
-            learning_rate=1e-3,
-            warmup_steps=0,
-            beta1=0.9,
-            beta2=0.95,
-            weight_decay=0.0,
-            caption_dropout=0.0,
-            gradient_checkpointing=False,
-        ),
+        tuning=plans.TUNING,
         privacy=PRIVACY.to_dict(),
         code_version=importlib.metadata.version("ophora-federated"),
     )

@@ -15,18 +15,12 @@ from ophora_curation.manifest import Manifest
 from ophora_curation.records import ClipRow, VideoOutcome, VideoRow
 from ophora_deploy.canaries import find_canaries
 from ophora_deploy.federation import LocalSite, run_federation
-from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.release import read_release
-from ophora_model.round_plan import TuningPlan
 from ophora_model.video import write_video
 from ophora_privacy.ledger import Ledger
-from ophora_privacy.plan import PrivacyPlan
-from ophora_server.federation_settings import (
-    FederationSettings,
-    QuorumSettings,
-    StageSettings,
-)
+from ophora_server.federation_settings import FederationSettings
 from ophora_server.run_folder import RunFolder
+from plans import make_federation, make_stage
 
 pytestmark = pytest.mark.slow
 
@@ -66,39 +60,8 @@ def _make_site(folder: Path, code: str) -> LocalSite:
 
 
 def _settings(rounds: int) -> FederationSettings:
-    return FederationSettings(
-        run_id="test-run",
-        preset="tiny",
-        base_folder="",
-        adapter=AdapterSpec(rank=4, alpha=4.0, targets=("attn1.to_q",), seed=1),
-        quorum=QuorumSettings(
-            expected_sites=2, min_sites=2, wait_s=90.0, round_s=120.0, max_update_norm=100.0
-        ),
-        stages=(
-            StageSettings(
-                name="tpt",
-                rounds=rounds,
-                tuning=TuningPlan(
-                    learning_rate=1e-3,
-                    warmup_steps=0,
-                    beta1=0.9,
-                    beta2=0.95,
-                    weight_decay=0.0,
-                    caption_dropout=0.0,
-                    gradient_checkpointing=False,
-                ),
-                privacy=PrivacyPlan(
-                    clip_norm=1.0,
-                    noise_multiplier=1.0,
-                    sampling_rate=0.5,
-                    steps_per_round=2,
-                    delta=1e-5,
-                    clips_per_patient=1,
-                    normaliser=2.0,
-                ),
-            ),
-        ),
-    )
+    quorum = {"expected_sites": 2, "wait_s": 90.0, "round_s": 120.0}
+    return make_federation(make_stage("tpt", rounds), **quorum)
 
 
 def _status(address: str, authority: Path, path: str) -> int:

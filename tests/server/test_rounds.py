@@ -7,55 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ophora_model.adapter_spec import AdapterSpec
+import plans
 from ophora_model.release import read_release
-from ophora_model.round_plan import RoundPlan, TuningPlan
+from ophora_model.round_plan import RoundPlan
 from ophora_model.update import Tensors
-from ophora_privacy.plan import PrivacyPlan
 from ophora_server.errors import InvalidFederation, QuorumMissed, RunBusy
-from ophora_server.federation_settings import (
-    FederationSettings,
-    QuorumSettings,
-    StageSettings,
-)
+from ophora_server.federation_settings import FederationSettings
 from ophora_server.rounds import BaseFacts, read_base_facts, run_rounds
 from ophora_server.run_folder import RunFolder
 from ophora_server.site_link import SiteReply
 
-TUNING = TuningPlan(
-    learning_rate=1e-3,
-    warmup_steps=0,
-    beta1=0.9,
-    beta2=0.95,
-    weight_decay=0.0,
-    caption_dropout=0.0,
-    gradient_checkpointing=False,
-)
-PRIVACY = PrivacyPlan(
-    clip_norm=1.0,
-    noise_multiplier=0.1,
-    sampling_rate=0.5,
-    steps_per_round=3,
-    delta=1e-5,
-    clips_per_patient=1,
-    normaliser=2.0,
-)
+PRIVACY = replace(plans.PRIVACY, noise_multiplier=0.1, steps_per_round=3)
 
 
 def _settings(**rounds: int) -> FederationSettings:
-    return FederationSettings(
-        run_id="run-1",
-        preset="tiny",
-        base_folder="",
-        adapter=AdapterSpec(rank=4, alpha=4.0, targets=("attn1.to_q",), seed=1),
-        quorum=QuorumSettings(
-            expected_sites=3, min_sites=2, wait_s=0.3, round_s=5.0, max_update_norm=1000.0
-        ),
-        stages=tuple(
-            StageSettings(name=name, rounds=count, tuning=TUNING, privacy=PRIVACY)
-            for name, count in rounds.items()
-        ),
-    )
+    stages = [plans.make_stage(name, count, PRIVACY) for name, count in rounds.items()]
+    return plans.make_federation(*stages, wait_s=0.3, round_s=5.0, max_update_norm=1000.0)
 
 
 @pytest.fixture(scope="module")
