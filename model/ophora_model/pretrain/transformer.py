@@ -1,6 +1,6 @@
 """Trains the tiny denoiser on generic procedural motion, given the autoencoder of `vae.py`.
 
-    python -m ophora_model.pretrain.transformer --vae DIR --out DIR [--steps 4500] [--seed 11]
+    python -m ophora_model.pretrain.transformer --vae DIR --out DIR [--steps 3400] [--seed 11]
 
 Draws captioned clips, encodes them once, trains `CogVideoXTransformer3DModel` with the package's
 own objective and writes a complete base folder (transformer/, vae/, scheduler/) in float16: the
@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--vae", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4500)
+    parser.add_argument("--steps", type=int, default=3400)
     parser.add_argument("--clips", type=int, default=6000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=11)

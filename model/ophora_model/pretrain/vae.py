@@ -1,6 +1,6 @@
 """Trains the tiny video autoencoder on generic procedural motion (`motion.py`).
 
-    python -m ophora_model.pretrain.vae --out DIR [--steps 3600] [--seed 7]
+    python -m ophora_model.pretrain.vae --out DIR [--steps 2400] [--seed 7]
 
 The class is `AutoencoderKLCogVideoX` with three blocks, so it compresses 4 times in space and 4
 times in time into 8 channels: at 9 x 64 x 96 a latent is [8, 3, 16, 24]. The objective is the
@@ -80,7 +80,7 @@ def mean_kl(mean: Tensor, logvar: Tensor) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
