@@ -31,9 +31,11 @@ def test_a_clip_is_encoded_once_and_decodes_to_itself(tmp_path, tiny_base, clip)
     with torch.no_grad():
         latent = cached.mean_TCHW.float().permute(1, 0, 2, 3)[None]
         made = tiny_base.vae.decode(latent).sample[0].permute(1, 2, 3, 0)
-    real = read_frames(clip.path, frames=9, height=64, width=96, fps=2.0)
-    error = (made.add(1).mul(127.5) - torch.from_numpy(real).float()).abs().mean()
-    assert error < 12  # of 255
+    real = torch.from_numpy(read_frames(clip.path, frames=9, height=64, width=96, fps=2.0)).float()
+    error = (made.add(1).mul(127.5) - real).abs().mean((1, 2, 3))  # of 255, by frame
+    assert error[:5].max() < 12
+    # the jump to green is smeared over one latent frame; its one mean colour would be far worse
+    assert error.mean() < (real - real.mean((0, 1, 2))).abs().mean() / 3
 
 
 def test_other_content_is_another_entry(tmp_path, tiny_base, clip):
