@@ -25,7 +25,7 @@ from ophora_curation.pool import WorkerPool
 from ophora_curation.records import VideoOutcome, VideoRow
 from ophora_curation.settings import CurationPaths, CurationSettings
 from ophora_curation.video import VideoJob
-from ophora_curation.worker import WorkerSetup, refuse
+from ophora_curation.worker import WorkerSetup
 
 _LOG = logging.getLogger("ophora.curation")
 _NOTHING = hashlib.sha256(b"").hexdigest()
@@ -154,9 +154,9 @@ class _Run:
                 self.skipped += 1
                 self._tell()
             elif not job.patient_id:
-                self.record(refuse(job, "no-patient"), "")
+                self.record(job.refused("no-patient"), "")
             elif self._is_anothers(job, owner):
-                self.record(refuse(job, "duplicate"), "")
+                self.record(job.refused("duplicate"), "")
             else:
                 yield job
 

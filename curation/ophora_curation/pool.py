@@ -15,7 +15,7 @@ from typing import Self
 
 from ophora_curation.records import VideoOutcome
 from ophora_curation.video import VideoJob
-from ophora_curation.worker import WorkerSetup, refuse, work
+from ophora_curation.worker import WorkerSetup, work
 
 _TICK_S = 0.2
 _GRACE_S = 3.0
@@ -123,8 +123,9 @@ class WorkerPool:
     def _replace(self, seat: _Seat, reason: str) -> tuple[VideoOutcome, str]:
         """Give up on the seat's video and free its place for a new worker."""
         job = seat.job
+        assert job is not None
         seat.process.kill()
         seat.process.join()
         seat.connection.close()
         self._seats.remove(seat)
-        return refuse(job, reason), ""
+        return job.refused(reason), ""

@@ -41,6 +41,18 @@ class VideoJob:
     sha256: str
     recipe: str
 
+    def refused(self, reason: str) -> VideoOutcome:
+        """The outcome where the video is not used."""
+        row = VideoRow(
+            video_id=self.video_id,
+            patient_id=self.patient_id,
+            sha256=self.sha256,
+            recipe=self.recipe,
+            status="refused",
+            reasons=(reason,),
+        )
+        return VideoOutcome(video=row)
+
 
 class VideoCurator:
     """Holds what every video of a worker shares: settings, key, detectors and the clip folder."""
@@ -55,19 +67,12 @@ class VideoCurator:
 
     def curate(self, job: VideoJob) -> VideoOutcome:
         """Curate one video. A video that can't be used gives a refused row, not an exception."""
-        row = VideoRow(
-            video_id=job.video_id,
-            patient_id=job.patient_id,
-            sha256=job.sha256,
-            recipe=job.recipe,
-            status="refused",
-        )
         try:
-            return self._curate(job, row)
+            return self._curate(job)
         except VideoRefused as refusal:
-            return VideoOutcome(video=replace(row, reasons=(refusal.reason,)))
+            return job.refused(refusal.reason)
 
-    def _curate(self, job: VideoJob, row: VideoRow) -> VideoOutcome:
+    def _curate(self, job: VideoJob) -> VideoOutcome:
         settings = self._settings
         probe = probe_video(job.path, min_width=settings.min_width, min_height=settings.min_height)
         reader = FrameReader(job.path, probe)
@@ -85,8 +90,11 @@ class VideoCurator:
                 max_s=settings.max_clip_s,
             ),
         )
-        row = replace(
-            row,
+        row = VideoRow(
+            video_id=job.video_id,
+            patient_id=job.patient_id,
+            sha256=job.sha256,
+            recipe=job.recipe,
             status="curated",
             duration_s=round(seen.num_frames / fps, 3),
             width=probe.width,

@@ -17,7 +17,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
-from ophora_curation.records import VideoOutcome, VideoRow
 from ophora_curation.settings import CurationSettings
 
 _PR_SET_PDEATHSIG = 1
@@ -51,24 +50,8 @@ def work(connection: Connection, setup: WorkerSetup) -> None:
             try:
                 outcome, kind = curator.curate(job), ""
             except Exception as error:  # the edge of the process: one video never ends the run
-                outcome, kind = refuse(job, "failed"), _kind_of(error)
+                outcome, kind = job.refused("failed"), _kind_of(error)
             connection.send((outcome, kind))
-
-
-def refuse(job: object, reason: str) -> VideoOutcome:
-    """The outcome of a video that is not used."""
-    from ophora_curation.video import VideoJob
-
-    assert isinstance(job, VideoJob)
-    row = VideoRow(
-        video_id=job.video_id,
-        patient_id=job.patient_id,
-        sha256=job.sha256,
-        recipe=job.recipe,
-        status="refused",
-        reasons=(reason,),
-    )
-    return VideoOutcome(video=row)
 
 
 def _kind_of(error: Exception) -> str:
