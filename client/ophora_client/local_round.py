@@ -19,7 +19,13 @@ from pathlib import Path
 from ophora_client.errors import Declined
 from ophora_client.policy import SitePolicy, check_plan
 from ophora_client.tuner import Tuned, Tuner
-from ophora_model.errors import AdapterMismatch, Cancelled, ModelError, NonFiniteLoss
+from ophora_model.errors import (
+    AdapterMismatch,
+    Cancelled,
+    ModelError,
+    NonFiniteLoss,
+    VideoUnreadable,
+)
 from ophora_model.round_plan import RoundPlan
 from ophora_model.update import Tensors, check_tensors
 from ophora_privacy.accountant import Epsilon
@@ -121,7 +127,11 @@ class LocalRounds:
             check_tensors(start, self._tuner.shapes(plan.adapter))
         except AdapterMismatch as error:
             raise Declined("adapter", "the tensors sent don't fit the announced adapter") from error
-        if self._tuner.num_clips(plan.stage) == 0:
+        try:
+            num_clips = self._tuner.num_clips(plan.stage)
+        except VideoUnreadable as error:
+            raise Declined("internal-error", str(error)) from error
+        if num_clips == 0:
             raise Declined("no-clips", f"no clip for stage {plan.stage}")
         return plan, privacy
 

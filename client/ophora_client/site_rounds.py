@@ -29,7 +29,6 @@ def open_rounds(folder: Path, tuner: Tuner | None = None) -> LocalRounds:
             manifest=site.manifest_path,
             clips=site.clips_dir,
             cache=site.cache_dir,
-            secret=site.key(),
         )
         model.fill_cache()
     return LocalRounds(policy, ledger, tuner, log)

@@ -7,6 +7,7 @@ from the site's manifest; what was encoded once is never encoded again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ class Tuner(Protocol):
         ...
 
     def num_clips(self, stage: str) -> int:
-        """How many clips the site has for this stage."""
+        """How many clips the site has for this stage, each ready for tuning."""
         ...
 
     def tune(
@@ -74,7 +75,6 @@ class ModelTuner:
         manifest: Path,
         clips: Path,
         cache: Path,
-        secret: bytes,
     ) -> None:
         from ophora_model.base import load_base
         from ophora_model.latents import LatentsCache
@@ -83,7 +83,7 @@ class ModelTuner:
         self._base = load_base(find_preset(preset), base_folder)
         self._transformer: Any = self._base.transformer  # diffusers' class with peft's methods
         self._cache = LatentsCache(cache, self._base)
-        self._manifest, self._clips, self._secret = manifest, clips, secret
+        self._manifest, self._clips = manifest, clips
         self._adapter: tuple[AdapterSpec, Adapter] | None = None
 
     @property
@@ -100,8 +100,13 @@ class ModelTuner:
         return adapter_shapes(self._transformer, spec)
 
     def num_clips(self, stage: str) -> int:
-        """Curated clips of the stage's tiers, as the manifest has them now."""
-        return len(self._sources(stage))
+        """Curated clips of the stage's tiers, as the manifest has them now, encoded when new.
+
+        Raises `VideoUnreadable`: before the budget is touched, so that a spoilt clip spends none.
+        """
+        sources = self._sources(stage)
+        self._cache.fill(sources)
+        return len(sources)
 
     def fill_cache(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Encode what is missing for any stage; returns how many clips were encoded."""
@@ -116,7 +121,12 @@ class ModelTuner:
         on_step: OnStep,
         cancelled: Callable[[], bool],
     ) -> Tuned:
-        """Write `start` into the adapter, tune it on the stage's clips, read what it added."""
+        """Write `start` into the adapter, tune it on the stage's clips, read what it added.
+
+        The draws are keyed anew each time. A round that is run again (the trainer died, the
+        coordinator asked twice) would otherwise draw the same patients, and the ledger counts
+        every reservation as a draw of its own.
+        """
         from ophora_model.tuning import tune
 
         sources = self._sources(plan.stage)
@@ -129,7 +139,7 @@ class ModelTuner:
             self._cache.load(sources),
             plan,
             privacy,
-            secret=self._secret,
+            secret=os.urandom(32),
             on_step=on_step,
             cancelled=cancelled,
         )

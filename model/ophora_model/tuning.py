@@ -56,7 +56,9 @@ def tune(
     """Trains the adapter in place for `privacy.steps_per_round` steps.
 
     Guarantee: the result is the Gaussian mechanism of `privacy.event()` per patient. `secret` keys
-    the draws and is never sent; the privacy noise is always seeded by the operating system. Raises
+    the draws, is never sent and must not be used for the same round twice: two runs that draw the
+    same patients cost more than two independent ones. The privacy noise is always seeded by the
+    operating system. Raises
     `NonFiniteLoss` at the first NaN or infinite loss and `Cancelled` between two steps.
     """
     if base.transformer is None:

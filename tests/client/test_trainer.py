@@ -20,7 +20,7 @@ from ophora_client.trainer_channel import TrainerChannel
 from ophora_client.trainer_wire import Frame, socket_path
 from ophora_client.tuner import Tuned
 from ophora_model.adapter_spec import AdapterSpec
-from ophora_model.errors import Cancelled, NonFiniteLoss
+from ophora_model.errors import Cancelled, NonFiniteLoss, VideoUnreadable
 from ophora_model.round_plan import RoundPlan
 from ophora_model.update import Shapes, Tensors
 from ophora_privacy.ledger import Ledger
@@ -63,6 +63,7 @@ class FakeTuner:
 
     base_fingerprint: str = "f" * 64
     clips: int = 3
+    spoilt: Exception | None = None
     fails: Exception | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     rounds: list[int] = field(default_factory=list)
@@ -71,6 +72,8 @@ class FakeTuner:
         return SHAPES
 
     def num_clips(self, stage: str) -> int:
+        if self.spoilt is not None:
+            raise self.spoilt
         return self.clips
 
     def tune(
@@ -244,6 +247,12 @@ def test_a_failure_in_tuning_is_a_code_and_stays_spent(
         site.ask(_plan())
     assert declined.value.code == code
     assert len(site.ledger.spends()) == 1
+
+
+def test_a_clip_that_cannot_be_read_spends_no_budget(site: Site) -> None:
+    site.tuner.spoilt = VideoUnreadable("clip can't be decoded (FileNotFoundError)")
+    assert _code(site, _plan()) == "internal-error"
+    assert site.ledger.spends() == []
 
 
 def test_no_trainer_is_a_code_too(tmp_path: Path) -> None:
