@@ -48,13 +48,14 @@ def run_federation(
     """Start everything, run what is left of the run, stop everything.
 
     Sites elsewhere connect to `front` by themselves; their public keys are in the run's folder.
+    Raises RunBusy, with nothing touched, while another process does the same for this run.
     `on_event` gets each event of the coordinator's log and a `progress` event, with the site's
     code, for each step that a site noted. Raises FederationFailed with the coordinator's reason;
     what was reached is in the run's folder and the next call continues from there.
     """
     tell = on_event or (lambda event: None)
-    _forget_flower_state(run)
-    with ProcessSet() as processes:
+    with run.only_one("federation"), ProcessSet() as processes:
+        _forget_flower_state(run)
         running = [SiteProcesses(processes, code=site.code, folder=site.folder) for site in sites]
         for each, site in zip(running, sites, strict=True):
             each.start_trainer(site.trainer)

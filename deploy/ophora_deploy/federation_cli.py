@@ -64,7 +64,11 @@ def status(folder: RunPath) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ophora_server.errors import InvalidFederation
+
     opened = RunFolder(path=folder)
+    if not folder.is_dir():
+        raise InvalidFederation(f"{folder}: no such folder; name a run's folder")
     table = Table("round", "stage", "sites", "seconds", "sent", "received")
     for event in opened.events():
         if event["event"] == "round-finished":

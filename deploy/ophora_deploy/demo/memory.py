@@ -7,7 +7,7 @@ from types import TracebackType
 
 import psutil  # type: ignore[import-untyped]
 
-_EVERY_S = 1.0
+_EVERY_S = 3.0
 
 
 class PeakMemory:
