@@ -34,7 +34,12 @@ class Site:
         if not path.is_file():
             message = f"{folder}: no site.toml in it; run `ophora site init {folder} --code CODE`"
             raise SiteMissing(message)
-        return cls(folder=folder, settings=parse_settings(path.read_text(encoding="utf-8")))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"{path}: can't be read as UTF-8 text ({type(error).__name__}); correct it"
+            raise SiteInvalid(message) from error
+        return cls(folder=folder, settings=parse_settings(text))
 
     @property
     def manifest_path(self) -> Path:

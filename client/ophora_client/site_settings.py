@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from ophora_client.errors import SiteInvalid
@@ -16,7 +17,7 @@ from ophora_client.policy import FederationLimits
 from ophora_curation.errors import SettingsError
 from ophora_curation.settings import CurationSettings
 from ophora_model.errors import ModelError
-from ophora_model.presets import find_preset
+from ophora_model.presets import check_base_folder, find_preset
 
 _CODE = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
@@ -62,7 +63,9 @@ class ModelTable:
 
     def __post_init__(self) -> None:
         try:
-            find_preset(self.preset)
+            preset = find_preset(self.preset)
+            if self.base_folder:
+                check_base_folder(preset, Path(self.base_folder))
         except ModelError as error:
             raise SiteInvalid(str(error)) from error
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ophora_model.errors import BaseMissing
-from ophora_model.presets import Preset
+from ophora_model.presets import Preset, check_base_folder
 from ophora_model.text import TextEncoder, load_text_encoder
 
 if TYPE_CHECKING:
@@ -137,12 +137,7 @@ def _find_folder(preset: Preset, folder: Path | None) -> Path:
         root = _SHIPPED / preset.name
     else:
         root = _download(preset)
-    for part in ("transformer", "vae", "scheduler"):
-        if not (root / part).is_dir():
-            raise BaseMissing(
-                f"base_folder for preset {preset.name!r} has no {part}/:"
-                " give a folder laid out as a diffusers CogVideoX pipeline"
-            )
+    check_base_folder(preset, root)
     return root
 
 

@@ -8,9 +8,10 @@ a local folder or a hub id (paper section 3.2: 49 frames of 480 x 720 at 8 fps, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from ophora_model.errors import UnknownPreset
+from ophora_model.errors import BaseMissing, UnknownPreset
 
 _ATTENTION = ("attn1.to_q", "attn1.to_k", "attn1.to_v", "attn1.to_out.0")
 _EVERY_LINEAR = (
@@ -89,6 +90,16 @@ _PRESETS = (
 )
 
 PRESET_NAMES = tuple(preset.name for preset in _PRESETS)
+
+
+def check_base_folder(preset: Preset, folder: Path) -> None:
+    """Raises `BaseMissing` unless the folder is laid out as a diffusers CogVideoX pipeline."""
+    for part in ("transformer", "vae", "scheduler"):
+        if not (folder / part).is_dir():
+            raise BaseMissing(
+                f"base_folder={str(folder)!r}: has no {part}/; for preset {preset.name!r} it must"
+                " be a folder laid out as a diffusers CogVideoX pipeline"
+            )
 
 
 def find_preset(name: str) -> Preset:

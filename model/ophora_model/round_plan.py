@@ -19,7 +19,7 @@ from ophora_model.strict import check_choice, check_keys, check_number, check_wh
 
 Stage = Literal["tpt", "p2ft"]
 STAGES: tuple[Stage, ...] = ("tpt", "p2ft")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
+RUN_ID = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class RoundPlan:
     code_version: str
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.run_id):
+        if not RUN_ID.fullmatch(self.run_id):
             raise PlanInvalid("run_id: must be 1 to 64 of a-z, 0-9 and . _ + - ")
         check_choice("stage", self.stage, STAGES)
         check_whole("round", self.round, low=1)

@@ -10,7 +10,9 @@ from ophora_model.errors import PlanInvalid
 
 
 def check_keys(what: str, given: Mapping[str, Any], wanted: tuple[str, ...]) -> None:
-    """Raises `PlanInvalid` that names the first unknown or missing key."""
+    """Raises `PlanInvalid` that names the first unknown or missing key, or what is no table."""
+    if not isinstance(given, Mapping):
+        raise PlanInvalid(f"{what}={given!r}: must be a table with {', '.join(wanted)}")
     for key in given:
         if key not in wanted:
             raise PlanInvalid(

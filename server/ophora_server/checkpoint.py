@@ -26,6 +26,7 @@ from safetensors.numpy import load, save
 from ophora_model.draft import sync, write_whole
 from ophora_model.errors import AdapterMismatch
 from ophora_model.update import Shapes, Tensors, check_tensors
+from ophora_server.errors import InvalidFederation
 
 _TENSORS, _STATE = "adapter.safetensors", "state.json"
 
@@ -68,22 +69,35 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def last_checkpoint(folder: Path, *, shapes: Shapes, identity: str) -> Checkpoint | None:
-    """The newest checkpoint that is whole and of this run, or None."""
-    for path in sorted(folder.glob("round-*"), reverse=True):
-        checkpoint = _read(path, shapes)
-        if checkpoint is not None and checkpoint.identity == identity:
-            return checkpoint
+    """The newest checkpoint that is whole, or None.
+
+    Raises InvalidFederation when it is of another run: starting over would write over it, and would
+    spend the sites' budgets a second time.
+    """
+    for path in sorted(folder.glob("round-*"), key=lambda path: (len(path.name), path.name))[::-1]:
+        checkpoint = _read(path)
+        if checkpoint is None:
+            continue
+        if checkpoint.identity != identity:
+            raise InvalidFederation(
+                f"{path}: made with another run_id, preset, base or adapter;"
+                " put them back, or name another folder"
+            )
+        try:
+            check_tensors(checkpoint.tensors, shapes)
+        except AdapterMismatch:
+            continue
+        return checkpoint
     return None
 
 
-def _read(path: Path, shapes: Shapes) -> Checkpoint | None:
+def _read(path: Path) -> Checkpoint | None:
     try:
         state = json.loads((path / _STATE).read_bytes())
         payload = (path / _TENSORS).read_bytes()
         if hashlib.sha256(payload).hexdigest() != state["sha256"]:
             return None
         tensors = load(payload)
-        check_tensors(tensors, shapes)
         return Checkpoint(
             round=state["round"],
             stage=state["stage"],
@@ -91,5 +105,5 @@ def _read(path: Path, shapes: Shapes) -> Checkpoint | None:
             tensors=tensors,
             history=tuple(state["history"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError, AdapterMismatch):
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None

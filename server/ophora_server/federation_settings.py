@@ -17,8 +17,8 @@ from typing import Any
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.draft import write_whole
 from ophora_model.errors import ModelError
-from ophora_model.presets import find_preset
-from ophora_model.round_plan import STAGES, TuningPlan
+from ophora_model.presets import check_base_folder, find_preset
+from ophora_model.round_plan import RUN_ID, STAGES, TuningPlan
 from ophora_model.strict import check_choice, check_keys, check_number, check_whole
 from ophora_privacy.errors import PrivacyError
 from ophora_privacy.plan import PrivacyPlan
@@ -91,7 +91,11 @@ class FederationSettings:
     stages: tuple[StageSettings, ...]
 
     def __post_init__(self) -> None:
-        find_preset(self.preset)
+        preset = find_preset(self.preset)
+        if not RUN_ID.fullmatch(str(self.run_id)):
+            raise InvalidFederation(f"run_id={self.run_id!r}: must be 1 to 64 of a-z 0-9 . _ + -")
+        if self.base_folder:
+            check_base_folder(preset, Path(self.base_folder))
         names = [stage.name for stage in self.stages]
         if not names or sorted(set(names), key=STAGES.index) != names:
             raise InvalidFederation(f"stages={names}: must be some of {list(STAGES)}, in order")
@@ -103,13 +107,17 @@ class FederationSettings:
             return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             raise InvalidFederation(f"{path}: not found; write it first") from error
-        except (tomllib.TOMLDecodeError, ModelError, PrivacyError, TypeError) as error:
+        except OSError as error:
+            raise InvalidFederation(f"{path}: can't be read ({type(error).__name__})") from error
+        except (ValueError, ModelError, PrivacyError, InvalidFederation, TypeError) as error:
             raise InvalidFederation(f"{path.name}: {error}") from error
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> FederationSettings:
         """Strict."""
         check_keys("federation", given, tuple(field.name for field in fields(cls)))
+        if not isinstance(given["stages"], list):
+            raise InvalidFederation(f"stages={given['stages']!r}: must be tables [[stages]]")
         return cls(
             run_id=given["run_id"],
             preset=given["preset"],

@@ -77,6 +77,7 @@ def run_rounds(
             raise InvalidFederation(
                 f"stages: {len(places)} rounds in all, but {checkpoint.round} are done"
             )
+        _check_stages(places, checkpoint)
         run.record("started", after_round=checkpoint.round, rounds=len(places))
         for place in places:
             if place.number > checkpoint.round:
@@ -94,6 +95,16 @@ def _places(settings: FederationSettings) -> list[RoundPlace]:
             is_last = number == stage.rounds
             places.append(RoundPlace(number=len(places) + 1, stage=stage, is_last_of_stage=is_last))
     return places
+
+
+def _check_stages(places: list[RoundPlace], checkpoint: Checkpoint) -> None:
+    """A stage that is over gets no more rounds: its release is out, the next was tuned upon it."""
+    for place, entry in zip(places, checkpoint.history, strict=False):
+        if place.stage.name != entry["stage"]:
+            raise InvalidFederation(
+                f"stages: round {place.number} would be {place.stage.name!r} but was run as"
+                f" {entry['stage']!r}; put the rounds of the stages that are over back"
+            )
 
 
 def _run_round(

@@ -114,9 +114,12 @@ class RunFolder:
         return events
 
     @contextmanager
-    def only_one(self) -> Iterator[None]:
-        """Hold the run's lock; the system frees it when the process dies. Raises RunBusy."""
-        with (self.path / "rounds.lock").open("w") as lock:
+    def only_one(self, part: str = "rounds") -> Iterator[None]:
+        """Hold a lock of the run; the system frees it when the process dies. Raises RunBusy.
+
+        "rounds" is held by who runs the rounds, "federation" by who starts the processes.
+        """
+        with (self.path / f"{part}.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from ophora_model.errors import ModelError
 from ophora_server.errors import ServerError
 from ophora_server.federation_settings import FederationSettings
 from ophora_server.rounds import read_base_facts, run_rounds
@@ -27,6 +28,7 @@ def main(grid: Grid, context: Context) -> None:
         link = GridLink(grid, run.site_codes())
         run_rounds(link, run, settings, read_base_facts(settings))
     except Exception as error:
-        reason = str(error) if isinstance(error, ServerError) else type(error).__name__
+        is_ours = isinstance(error, ServerError | ModelError)
+        reason = str(error) if is_ours else type(error).__name__
         run.record("failed", reason=reason)
         raise

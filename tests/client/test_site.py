@@ -28,6 +28,13 @@ def test_a_new_site_opens_with_the_defaults_and_the_profile(tmp_path: Path) -> N
     assert opened.settings.federation.max_steps_per_round == 40
 
 
+def test_settings_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    init_site(tmp_path, code="a")
+    (tmp_path / "site.toml").write_bytes(b"\xff\xfe[site]")
+    with pytest.raises(SiteInvalid, match="UTF-8"):
+        Site.open(tmp_path)
+
+
 def test_the_key_is_secret_and_stays(tmp_path: Path) -> None:
     site = init_site(tmp_path, code="a")
     key = site.key()
@@ -50,6 +57,7 @@ def test_the_key_is_secret_and_stays(tmp_path: Path) -> None:
         ("[privacy]\nepsilon_cap = nan", "epsilon_cap=nan"),
         ("[privacy]\nshare_loss = 1", "privacy.share_loss = 1: must be true or false"),
         ('[model]\npreset = "huge"', r"huge.*tiny"),
+        ('[model]\nbase_folder = "/no/such"', "base_folder='/no/such': has no transformer/"),
         ("[curation", "not valid TOML"),
     ],
 )

@@ -19,8 +19,9 @@ def test_frame_counts_are_8k_plus_1(name):
 
 
 def test_a_missing_base_folder_names_what_it_lacks(tmp_path):
-    with pytest.raises(BaseMissing, match="transformer/"):
+    with pytest.raises(BaseMissing, match="transformer/") as missing:
         load_base(find_preset("cogvideox-2b"), tmp_path)
+    assert f"base_folder={str(tmp_path)!r}" in str(missing.value)
 
 
 def test_paraphrases_lie_nearer_than_other_sentences(tiny_base):

@@ -26,6 +26,11 @@ def test_survives_a_file(tmp_path: Path) -> None:
         ('name = "tpt"', 'name = "warm"', "warm"),
         ("rounds = 2", 'rounds = "two"', "rounds='two'"),
         ("rank = 4", "rank = ", "federation.toml"),
+        ('run_id = "run-1"', 'run_id = "My run"', "run_id='My run'"),
+        ('base_folder = ""', 'base_folder = "/no/such"', "base_folder='/no/such'"),
+        ("[quorum]", "quorum = 3\n[other]", "federation.other"),
+        ("[[stages]]", "[stages]", "stages="),
+        ("[adapter]", "[adapter.more]", "adapter.more"),
     ],
 )
 def test_names_what_is_wrong(tmp_path: Path, old: str, new: str, named: str) -> None:
@@ -36,6 +41,15 @@ def test_names_what_is_wrong(tmp_path: Path, old: str, new: str, named: str) -> 
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(InvalidFederation, match=named):
         FederationSettings.read(path)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "federation.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidFederation, match=r"federation\.toml"):
+        FederationSettings.read(path)
+    with pytest.raises(InvalidFederation, match="can't be read"):
+        FederationSettings.read(tmp_path)
 
 
 def test_stages_come_in_order_and_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -131,6 +131,30 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path: Path, base: BaseFacts) -> No
     assert np.array_equal(first.tensors[name], again.tensors[name])
 
 
+def test_another_adapter_does_not_start_over_on_finished_rounds(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    run, settings = _run(tmp_path), _settings(tpt=2)
+    sites: dict[int, Answer | None] = dict.fromkeys((1, 2, 3), constant(1.0))
+    run_rounds(FakeLink(sites), run, settings, base)
+    other = replace(settings, adapter=replace(settings.adapter, rank=8))
+    link = FakeLink(sites)
+    with pytest.raises(InvalidFederation, match=r"round-0002.*adapter"):
+        run_rounds(link, run, other, read_base_facts(other))
+    assert link.plans == []
+    assert run_rounds(link, run, settings, base).round == 2
+
+
+def test_a_stage_that_is_over_gets_no_more_rounds(tmp_path: Path, base: BaseFacts) -> None:
+    run = _run(tmp_path)
+    link = FakeLink(dict.fromkeys((1, 2, 3), constant(1.0)))
+    run_rounds(link, run, _settings(tpt=1, p2ft=1), base)
+    before = read_release(run.releases / "tpt").sha256
+    with pytest.raises(InvalidFederation, match="round 2 would be 'tpt' but was run as 'p2ft'"):
+        run_rounds(link, run, _settings(tpt=2, p2ft=1), base)
+    assert read_release(run.releases / "tpt").sha256 == before
+
+
 def test_an_absent_site_costs_its_update_and_not_the_round(tmp_path: Path, base: BaseFacts) -> None:
     run = _run(tmp_path)
     settings = _settings(tpt=1)

@@ -1,5 +1,6 @@
 """What comes over Flower's wire becomes a reply or a code; nothing in it raises or is written."""
 
+import io
 from typing import Any, cast
 
 import numpy as np
@@ -81,12 +82,18 @@ def test_a_reply_is_read_once_it_is_there() -> None:
     assert np.array_equal(reply.tensors["block.to_q"], TENSORS["block.to_q"])
 
 
-def _not_an_array() -> RecordDict:
+def _not_an_array(data: bytes) -> RecordDict:
     content = _content()
     content["update"] = ArrayRecord(
-        {"block.to_q": Array(dtype="float32", shape=(2, 3), stype="numpy.ndarray", data=b"junk")}
+        {"block.to_q": Array(dtype="float32", shape=(2, 3), stype="numpy.ndarray", data=data)}
     )
     return content
+
+
+def _archive() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **TENSORS)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +103,10 @@ def _not_an_array() -> RecordDict:
         (_content(code=7), "malformed"),
         (_content(metrics={"patients": 12}), "malformed"),
         (_content(metrics={"steps": [1, 2]}), "malformed"),
-        (_not_an_array(), "malformed"),
+        (_not_an_array(b"junk"), "malformed"),
+        (_not_an_array(_archive()), "malformed"),
+        (_not_an_array(b"PK\x03\x04junk"), "malformed"),
+        (_not_an_array(b"\x93NUMPY\x01\x00\x06\x00{'a':("), "malformed"),
         (_content(code="budget"), "budget"),
         (_content(code="Mrs Secret, born 1957"), "malformed"),
         (_content(code="x" * 100), "malformed"),
