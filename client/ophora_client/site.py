@@ -18,6 +18,7 @@ from ophora_client.site_settings import SiteSettings, parse_settings, render_set
 from ophora_curation.identity import KEY_BYTES
 from ophora_curation.settings import CurationPaths
 from ophora_model.draft import write_whole
+from ophora_privacy.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,8 @@ def init_site(
     for path in (site.clips_dir, site.cache_dir, site.logs_dir):
         path.mkdir(exist_ok=True, mode=0o700)
     _write_key(folder / "site.key")
+    # here and nowhere else: a trainer that made a missing ledger would forget what was spent
+    Ledger(site.ledger_path, cap=settings.privacy.epsilon_cap, delta=settings.privacy.delta)
     write_whole(folder / "site.toml", text.encode())
     return site
 

@@ -20,7 +20,7 @@ def open_rounds(folder: Path, tuner: Tuner | None = None) -> LocalRounds:
     """The site's rounds with its base loaded and its cache filled, or with the tuner given."""
     site = Site.open(folder)
     policy = _policy(site)
-    ledger = Ledger(site.ledger_path, cap=policy.epsilon_cap, delta=policy.delta)
+    ledger = Ledger(site.ledger_path, cap=policy.epsilon_cap, delta=policy.delta, must_exist=True)
     log = RoundLog(site.logs_dir)
     if tuner is None:
         tuner = model = ModelTuner(

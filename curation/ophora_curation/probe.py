@@ -31,6 +31,7 @@ REFUSALS: dict[str, str] = {
     "failed": "an unexpected error; the log has its kind",
 }
 _HEAD_BYTES = 4096
+_SEGMENT = 0x18538067  # Matroska's id of the element that holds everything
 _OPTIONS = {"protocol_whitelist": "file"}
 _MAX_PIXELS = 8192 * 8192
 
@@ -61,6 +62,10 @@ def find_demuxer(path: Path) -> str:
     if demuxer is None:
         raise VideoRefused("not-a-video")
     if demuxer == "mov" and not _boxes_are_whole(path, size):
+        raise VideoRefused("truncated")
+    if demuxer == "matroska" and _matroska_end(head) > size:
+        raise VideoRefused("truncated")
+    if demuxer == "avi" and 8 + int.from_bytes(head[4:8], "little") > size:
         raise VideoRefused("truncated")
     return demuxer
 
@@ -104,6 +109,27 @@ def _match(head: bytes) -> str | None:
     if len(head) > 376 and head[0] == head[188] == head[376] == 0x47:
         return "mpegts"
     return None
+
+
+def _matroska_end(head: bytes) -> int:
+    """Where the segment says it ends; 0 when it leaves that open, as a live recording does."""
+    position = 0
+    while position < len(head):
+        kind, position = _vint(head, position, keep_mark=True)
+        length, start = _vint(head, position, keep_mark=False)
+        if kind == _SEGMENT:
+            is_open = length == (1 << 7 * (start - position)) - 1
+            return 0 if is_open else start + length
+        position = start + length
+    return 0
+
+
+def _vint(data: bytes, position: int, *, keep_mark: bool) -> tuple[int, int]:
+    """A Matroska number of one to eight bytes and the position after it."""
+    first = data[position] if position < len(data) else 0
+    width = 9 - first.bit_length() if first else 1
+    value = int.from_bytes(data[position : position + width], "big")
+    return (value if keep_mark else value & ((1 << 7 * width) - 1)), position + width
 
 
 def _boxes_are_whole(path: Path, size: int) -> bool:

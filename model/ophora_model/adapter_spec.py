@@ -35,6 +35,9 @@ class AdapterSpec:
     def from_dict(cls, given: Mapping[str, Any]) -> AdapterSpec:
         """The reverse of `to_dict`; refuses unknown and missing keys."""
         check_keys("adapter", given, ("rank", "alpha", "targets", "seed"))
+        targets = given["targets"]
+        if not isinstance(targets, list) or not all(isinstance(each, str) for each in targets):
+            raise AdapterMismatch(f"adapter.targets={targets!r}: must be a list of module names")
         return cls(**{**given, "targets": tuple(given["targets"])})
 
     @classmethod

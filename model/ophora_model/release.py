@@ -94,6 +94,7 @@ def write_release(
 
 def read_release(folder: Path) -> Release:
     """Reads and verifies. Raises `AdapterMismatch` or `BaseMissing` and names what is wrong."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     for part in (_TENSORS, _CARD):
@@ -104,23 +105,42 @@ def read_release(folder: Path) -> Release:
     except ValueError as error:
         raise AdapterMismatch(f"{_CARD} is not JSON: fetch the release again") from error
     check_keys("release", card, _KEYS)
+    spec = AdapterSpec.from_dict(card["adapter"])
     payload = (folder / _TENSORS).read_bytes()
     found = hashlib.sha256(payload).hexdigest()
     if found != card["sha256"]:
         raise AdapterMismatch(
-            f"{_TENSORS} has sha256 {found[:12]}..., its card says {card['sha256'][:12]}...:"
+            f"{_TENSORS} has sha256 {found[:12]}..., its card says {str(card['sha256'])[:12]}...:"
             " fetch the release again"
         )
-    keyed = load(payload)
-    prefix, suffix = "transformer.", ".lora_B.weight"
-    tensors = {
-        key.removeprefix(prefix).removesuffix(suffix): value
-        for key, value in keyed.items()
-        if key.endswith(suffix)
-    }
-    return Release(
-        **{**card, "adapter": AdapterSpec.from_dict(card["adapter"]), "tensors": tensors}
-    )
+    try:
+        keyed = load(payload)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise AdapterMismatch(f"{_TENSORS} is no safetensors file: fetch it again") from error
+    return Release(**{**card, "adapter": spec, "tensors": _trained_factors(keyed, spec)})
+
+
+def _trained_factors(keyed: Tensors, spec: AdapterSpec) -> dict[str, Any]:
+    """The B factors by module name, once each has the announced A beside it and nothing else is."""
+    from ophora_model.adapter import frozen_factor
+
+    prefix, up, down = "transformer.", ".lora_B.weight", ".lora_A.weight"
+    names = [key[len(prefix) : -len(up)] for key in keyed if key.endswith(up)]
+    wanted = {f"{prefix}{name}{end}" for name in names for end in (up, down)}
+    if set(keyed) != wanted:
+        raise AdapterMismatch(
+            f"{_TENSORS}: {len(set(keyed) ^ wanted)} tensors that are no pair of factors;"
+            " fetch the release again"
+        )
+    for name in names:
+        frozen = keyed[f"{prefix}{name}{down}"]
+        width = frozen.shape[-1] if frozen.ndim == 2 else 1
+        if not np.array_equal(frozen, frozen_factor(spec, name, width)):
+            raise AdapterMismatch(
+                f"{_TENSORS}: a frozen factor is not the one of adapter.seed={spec.seed};"
+                " don't load it"
+            )
+    return {name: keyed[f"{prefix}{name}{up}"] for name in names}
 
 
 def load_generator(

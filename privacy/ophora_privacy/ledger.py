@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from ophora_privacy.accountant import Epsilon, epsilon_of
-from ophora_privacy.errors import BudgetExceeded, InvalidPlan, LedgerCorrupt
+from ophora_privacy.errors import BudgetExceeded, InvalidPlan, LedgerCorrupt, LedgerUnavailable
 from ophora_privacy.plan import GaussianEvent, PrivacyPlan
 
 _Body = dict[str, Any]  # one entry as JSON holds it; its hash was checked
 _GENESIS = "0" * 64
+_WAIT_S = 30.0  # for another writer
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
     seq INTEGER PRIMARY KEY,
@@ -62,14 +63,17 @@ class Ledger:
     """One site's ledger file.
 
     `cap` is the epsilon that the site grants per patient for life at `delta`; infinity grants any.
-    Raises InvalidPlan on a bad cap or delta and LedgerCorrupt when the chain doesn't hold.
+    Raises InvalidPlan on a bad cap or delta, LedgerCorrupt when the chain doesn't hold, and, with
+    `must_exist`, LedgerUnavailable where there is no file: a new one would forget what was spent.
     """
 
-    def __init__(self, path: Path, *, cap: float, delta: float) -> None:
+    def __init__(self, path: Path, *, cap: float, delta: float, must_exist: bool = False) -> None:
         if not cap > 0:
             raise InvalidPlan(f"epsilon_cap={cap!r}: must be > 0")
         if not 0 < delta < 1:
             raise InvalidPlan(f"delta={delta!r}: must be in (0, 1)")
+        if must_exist and not path.is_file():
+            raise LedgerUnavailable(f"{path.name}: not there; put the site's newest copy back")
         self.path = path
         self.cap = cap
         self.delta = delta
@@ -134,11 +138,18 @@ class Ledger:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        try:
+            connection = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise LedgerUnavailable(f"{self.path.name}: {error}") from error
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             yield connection
+        except sqlite3.OperationalError as error:  # locked, disk full, read-only
+            raise LedgerUnavailable(
+                f"{self.path.name}: {error}; mend that and try again"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise LedgerCorrupt(f"{self.path.name}: {error}; restore it from a backup") from error
         finally:

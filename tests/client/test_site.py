@@ -1,12 +1,16 @@
 import math
 import stat
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from ophora_client.errors import SiteExists, SiteInvalid, SiteMissing
 from ophora_client.site import Site, init_site
+from ophora_client.site_rounds import open_rounds
 from ophora_client.site_settings import parse_settings
+from ophora_client.tuner import Tuner
+from ophora_privacy.errors import LedgerUnavailable
 
 
 def test_a_new_site_opens_with_the_defaults_and_the_profile(tmp_path: Path) -> None:
@@ -33,6 +37,14 @@ def test_settings_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "site.toml").write_bytes(b"\xff\xfe[site]")
     with pytest.raises(SiteInvalid, match="UTF-8"):
         Site.open(tmp_path)
+
+
+def test_a_site_whose_ledger_is_gone_trains_nothing(tmp_path: Path) -> None:
+    site = init_site(tmp_path, code="a")
+    site.ledger_path.unlink()
+    with pytest.raises(LedgerUnavailable, match="not there"):
+        open_rounds(tmp_path, tuner=cast(Tuner, None))
+    assert not site.ledger_path.exists()
 
 
 def test_the_key_is_secret_and_stays(tmp_path: Path) -> None:

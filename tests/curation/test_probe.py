@@ -9,9 +9,11 @@ from ophora_curation.probe import find_demuxer, probe_video
 from ophora_curation.reader import FrameReader
 
 
-def write_mp4(path: Path, *, frames: int = 24, size: tuple[int, int] = (192, 128)) -> Path:
+def write_mp4(
+    path: Path, *, frames: int = 24, size: tuple[int, int] = (192, 128), kind: str = "mp4"
+) -> Path:
     width, height = size
-    with av.open(path, "w", format="mp4") as container:
+    with av.open(path, "w", format=kind) as container:
         stream = container.add_stream("libx264", rate=8)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         rng = np.random.default_rng(1)
@@ -47,6 +49,23 @@ def test_good_file_is_probed(tmp_path: Path) -> None:
     assert (probe.width, probe.height, float(probe.fps)) == (192, 128, 8.0)
     assert probe.claimed_frames == 24
     assert not probe.has_audio
+
+
+@pytest.mark.parametrize("kind", ["matroska", "avi", "mp4"])
+def test_a_file_that_ends_early_is_refused(tmp_path: Path, kind: str) -> None:
+    whole = write_mp4(tmp_path / "whole", kind=kind)
+    assert probe_video(whole, min_width=160, min_height=96).width == 192
+    cut = tmp_path / "cut"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert refusal(cut) == "truncated"
+
+
+def test_a_live_recording_may_leave_its_end_open(tmp_path: Path) -> None:
+    content = bytearray(write_mp4(tmp_path / "whole", kind="matroska").read_bytes())
+    length = content.index(bytes.fromhex("18538067")) + 4
+    content[length : length + 8] = b"\x01" + b"\xff" * 7
+    (tmp_path / "live").write_bytes(content)
+    assert find_demuxer(tmp_path / "live") == "matroska"
 
 
 def test_name_does_not_matter(tmp_path: Path) -> None:

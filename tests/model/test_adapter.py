@@ -30,6 +30,13 @@ def _random_state(adapter, seed: int):
     }
 
 
+def test_both_factors_lie_where_the_base_lies(small_spec):
+    transformer = empty_transformer(find_preset("tiny"))
+    attach_adapter(transformer, small_spec)
+    places = {name: p.device for name, p in transformer.named_parameters() if "lora_" in name}
+    assert {device.type for device in places.values()} == {"meta"}
+
+
 def test_a_fresh_adapter_has_no_effect_and_a_written_one_has(tiny_base, small_spec):
     before = _velocity(tiny_base)
     adapter = attach_adapter(tiny_base.transformer, small_spec)

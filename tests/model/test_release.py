@@ -1,10 +1,12 @@
 """Releases: what was tuned is what is loaded, also in plain diffusers; spoilt ones are refused."""
 
+import hashlib
 import json
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load, save
 
 from ophora_model.adapter import attach_adapter
 from ophora_model.base import load_base
@@ -74,6 +76,35 @@ def test_a_changed_byte_is_noticed(released):
     payload[-1] ^= 1
     path.write_bytes(payload)
     with pytest.raises(AdapterMismatch, match="sha256"):
+        read_release(folder)
+
+
+def _rewrite(folder, change) -> None:
+    """Spoil the tensors and mend the card, as someone with bad intent would."""
+    path = folder / "adapter.safetensors"
+    payload = change(load(path.read_bytes()))
+    path.write_bytes(payload)
+    card = json.loads((folder / "release.json").read_text())
+    card["sha256"] = hashlib.sha256(payload).hexdigest()
+    (folder / "release.json").write_text(json.dumps(card))
+
+
+def _other_frozen(keyed) -> bytes:
+    return save({k: v + 1 if k.endswith("lora_A.weight") else v for k, v in keyed.items()})
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (_other_frozen, "frozen factor"),
+        (lambda keyed: save({**keyed, "vae.weight": np.zeros(3, np.float32)}), "pair of factors"),
+        (lambda keyed: b"junk" * 10, "no safetensors"),
+    ],
+)
+def test_a_hostile_file_is_refused_though_its_hash_fits(released, change, named):
+    folder, _ = released
+    _rewrite(folder, change)
+    with pytest.raises(AdapterMismatch, match=named):
         read_release(folder)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ophora_privacy.errors import BudgetExceeded, InvalidPlan, LedgerCorrupt
+from ophora_privacy import ledger as ledger_module
+from ophora_privacy.errors import BudgetExceeded, InvalidPlan, LedgerCorrupt, LedgerUnavailable
 from ophora_privacy.ledger import Ledger
 from ophora_privacy.plan import PrivacyPlan
 
@@ -34,6 +35,20 @@ def test_reservations_add_up_across_runs_and_restarts(tmp_path: Path) -> None:
     second = _reserve(Ledger(path, cap=8.0, delta=1e-5), 1, run_id="another run")
     assert second > first
     assert Ledger(path, cap=8.0, delta=1e-5).epsilon().value == second
+
+
+def test_a_locked_ledger_is_no_reason_for_an_old_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "_WAIT_S", 0.1)
+    ledger = Ledger(tmp_path / "ledger.sqlite", cap=8.0, delta=1e-5)
+    other = sqlite3.connect(ledger.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerUnavailable, match="locked") as refused:
+        _reserve(ledger, 1)
+    assert "backup" not in str(refused.value)
+    other.close()
+    assert ledger.spends() == []
 
 
 def test_past_the_cap_nothing_is_written(tmp_path: Path) -> None:
