@@ -3,6 +3,7 @@
     CurationError
     |-- SettingsError        a setting is unknown or out of range: correct the file
     |-- NotAFolder           the video folder does not exist: correct the path
+    |-- CurationBusy         another run curates the same site: wait, or stop it
     |-- ManifestError        the manifest is of another version or damaged
     |-- DetectorMissing      a model file is absent or not the pinned one: reinstall
     `-- VideoRefused         one video can't be used; the run goes on (`reason` is a closed word)
@@ -21,6 +22,10 @@ class SettingsError(CurationError):
 
 class NotAFolder(CurationError):
     """The folder of videos is missing or is not a folder."""
+
+
+class CurationBusy(CurationError):
+    """The site's curation lock is held by another process."""
 
 
 class ManifestError(CurationError):

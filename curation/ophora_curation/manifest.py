@@ -17,8 +17,13 @@ from ophora_curation.records import TIERS, ClipRow, Tier, VideoOutcome, VideoRow
 
 SCHEMA_VERSION = 1
 _STAGES: dict[str, tuple[Tier, ...]] = {"tpt": ("tpt", "p2ft"), "p2ft": ("p2ft",)}
-# a video that only failed to be processed is tried again by the next run
-RETRIED = frozenset({"worker-died", "timed-out", "failed", "no-speech-model"})
+# what only failed to be processed, or waits for a detector, is tried again by the next run
+RETRIED = frozenset(
+    {
+        *("worker-died", "timed-out", "failed", "no-speech-model"),
+        *("no-text-detector", "overlay-detector-failed"),
+    }
+)
 _SCHEMA = """
 CREATE TABLE videos (
     video_id TEXT PRIMARY KEY, patient_id TEXT NOT NULL, sha256 TEXT NOT NULL,
@@ -105,7 +110,11 @@ class Manifest:
         ).fetchone()
         if row is None or row["recipe"] != recipe:
             return False
-        return not RETRIED.intersection(json.loads(row["reasons"]))
+        held = self._connection.execute(
+            "SELECT reasons FROM clips WHERE video_id = ? AND tier = 'quarantine'", (video_id,)
+        )
+        met = {reason for each in (row, *held) for reason in json.loads(each["reasons"])}
+        return not RETRIED & met
 
     def other_patient(self, sha256: str, patient_id: str) -> bool:
         """Whether the same content was already curated for somebody else."""

@@ -8,16 +8,18 @@ on where it was. The first folder under the video folder is the patient; only
 its keyed hash is kept.
 """
 
+import fcntl
 import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ophora_curation.clip_file import remove_orphans
 from ophora_curation.detectors import VERSIONS
-from ophora_curation.errors import NotAFolder
+from ophora_curation.errors import CurationBusy, NotAFolder
 from ophora_curation.identity import content_hash, keyed_id, patient_id
 from ophora_curation.manifest import Manifest
 from ophora_curation.narration import SIDECARS, find_sidecar
@@ -61,13 +63,17 @@ def curate(
     key: bytes,
     progress: Callable[[Progress], None] | None = None,
 ) -> CurationSummary:
-    """Curate every video under a folder. Raises `NotAFolder`; a bad video only refuses itself."""
+    """Curate every video under a folder; a bad video only refuses itself.
+
+    Raises `NotAFolder`, and `CurationBusy` while another run works on the same site: each would
+    take the other's unfinished clips for what a killed run left.
+    """
     if not video_dir.is_dir():
         message = "the folder of videos does not exist: give an existing folder"
         raise NotAFolder(message)
     out.clips.mkdir(parents=True, exist_ok=True)
     files = find_videos(video_dir)
-    with Manifest.open(out.manifest) as manifest:
+    with _only_one(out.manifest), Manifest.open(out.manifest) as manifest:
         remove_orphans(out.clips, manifest.clip_ids())
         run = _Run(manifest, len(files), progress)
         setup = WorkerSetup(settings=settings, clips=out.clips, key=key)
@@ -83,6 +89,18 @@ def curate(
             refused=run.refused,
             counts=manifest.counts(),
         )
+
+
+@contextmanager
+def _only_one(manifest: Path) -> Iterator[None]:
+    """Hold the site's curation lock; the system frees it when the process dies."""
+    with manifest.with_name(f"{manifest.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            message = "another curation of this site is running: wait, or stop it"
+            raise CurationBusy(message) from error
+        yield
 
 
 def find_videos(folder: Path) -> list[Path]:

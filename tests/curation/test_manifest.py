@@ -64,6 +64,14 @@ def test_a_video_is_done_for_its_own_recipe_only(manifest: Manifest) -> None:
     assert manifest.clips() == []  # replaced with its clips
 
 
+def test_a_clip_that_waits_for_a_detector_is_tried_again(manifest: Manifest) -> None:
+    held = replace(clip(0, "quarantine"), reasons=("overlay-detector-failed",), sha256="")
+    manifest.commit(VideoOutcome(video=VIDEO, clips=(held,)))
+    assert not manifest.is_done("v1", "r1")
+    manifest.commit(VideoOutcome(video=VIDEO, clips=(replace(held, reasons=("overlay-unread",)),)))
+    assert manifest.is_done("v1", "r1")  # a person decides, not another run
+
+
 def test_a_failed_commit_changes_nothing(manifest: Manifest) -> None:
     twice = (clip(7, "tpt"), clip(7, "tpt"))
     with pytest.raises(Exception, match="UNIQUE"):
