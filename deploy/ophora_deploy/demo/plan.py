@@ -32,7 +32,7 @@ class DemoPlan:
 
     seed: int
     epsilon: float | None
-    patients_per_site: int = 12
+    patients_per_site: int = 10
     segments: tuple[int, int] = (9, 12)
     size: tuple[int, int] = (192, 128)
     overlay_share: float = 0.6
@@ -40,14 +40,14 @@ class DemoPlan:
     fault_share: float = 0.06
     speech_share: float = 0.1
     tpt: StagePlan = StagePlan(rounds=4, steps=44, learning_rate=1.5e-2)
-    p2ft: StagePlan = StagePlan(rounds=3, steps=44, learning_rate=6e-3)
-    sampling_rate: float = 1 / 3
+    p2ft: StagePlan = StagePlan(rounds=3, steps=40, learning_rate=6e-3)
+    sampling_rate: float = 0.4
     clips_per_patient: int = 4
     clip_norm: float = 0.03
     little_noise: float = 2e-4
     videos_per_phase: int = 4
-    judge_clips_per_phase: int = 48
-    judge_epochs: int = 12
+    judge_clips_per_phase: int = 24
+    judge_epochs: int = 16
 
 
 def _mix(code: str, seldom: float, *often: str) -> SiteMix:

@@ -155,6 +155,9 @@ def _round_teller(move: Callable[[int, str], None]) -> Callable[[Mapping[str, An
 
 
 def _evaluate(plan: DemoPlan, run: RunFolder, show: Show) -> tuple[dict[str, Evaluation], Any, Any]:
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # loading takes a moment; its bars would break ours
     with show.part("Training the judge on phantom clips", 100) as move:
         judge, skill, real = prepare_judge(plan, lambda done, total: move(100 * done // total, ""))
     evaluations = {}
