@@ -25,6 +25,7 @@ SMALL = DemoPlan(
     fault_share=0.0,
     tpt=StagePlan(rounds=1, steps=2, learning_rate=1e-3),
     p2ft=StagePlan(rounds=1, steps=2, learning_rate=1e-3),
+    sampling_rate=1.0,
     videos_per_phase=1,
     judge_clips_per_phase=4,
     judge_epochs=1,

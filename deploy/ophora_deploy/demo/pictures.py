@@ -111,6 +111,8 @@ def match_plot(matches: Mapping[str, Mapping[str, float]], titles: Sequence[str]
 
 
 def _smooth(values: Sequence[float], span: int = 9) -> Sequence[float]:
+    if len(values) < span:  # also a site whose few steps drew no patient
+        return values
     kernel = np.ones(span) / span
     padded = np.pad(np.asarray(values, float), span // 2, mode="edge")
     smoothed: list[float] = np.convolve(padded, kernel, mode="valid").tolist()
