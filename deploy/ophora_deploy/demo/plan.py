@@ -39,8 +39,8 @@ class DemoPlan:
     personal_overlay_share: float = 0.05
     fault_share: float = 0.06
     speech_share: float = 0.1
-    tpt: StagePlan = StagePlan(rounds=4, steps=44, learning_rate=1.5e-2)
-    p2ft: StagePlan = StagePlan(rounds=3, steps=40, learning_rate=6e-3)
+    tpt: StagePlan = StagePlan(rounds=3, steps=46, learning_rate=1.5e-2)
+    p2ft: StagePlan = StagePlan(rounds=2, steps=46, learning_rate=6e-3)
     sampling_rate: float = 0.4
     clips_per_patient: int = 4
     clip_norm: float = 0.03
