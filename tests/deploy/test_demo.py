@@ -43,7 +43,7 @@ def test_a_small_demo_reports_and_lets_nothing_personal_out(tmp_path: Path) -> N
         assert report["overlay_rate"][model]["samples"] == 12
     assert report["bytes_sent"] == {"value": findings.bytes_sent, "samples": 6}
     assert findings.bytes_sent > 6 * 4 * 793_600  # every update has all trained numbers
-    assert report["canaries"]["planted"] > 50
+    assert report["canaries"]["planted"] > 30
     assert report["canaries"]["found"] == 0
     assert all(site["tiers"].get("p2ft", 0) > 0 for site in report["sites"].values())
     assert (out / "asked-for.mp4").read_bytes()[4:8] == b"ftyp"
