@@ -109,6 +109,7 @@ def save_base(
 ) -> None:
     """Writes the folder that `load_base` reads, weights in float16."""
     transformer.half().save_pretrained(out / "transformer")
+    vae.register_to_config(_name_or_path="tiny")  # else the folder it was read from
     vae.half().save_pretrained(out / "vae")
     build_scheduler().save_pretrained(out / "scheduler")
     transformer.float()
