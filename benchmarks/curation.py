@@ -14,11 +14,11 @@ from pathlib import Path
 
 from goals import Goal, make_parser, report, share
 from ophora_curation.evaluation import CurationScore, score
-from ophora_curation.manifest import Manifest
 from ophora_curation.phantom.make import make_phantoms
 from ophora_curation.phantom.request import PhantomRequest
 from ophora_curation.pipeline import curate
 from ophora_curation.settings import CurationPaths, CurationSettings
+from ophora_curation.store.manifest import Manifest
 
 # Least shares. What protects a patient is asked for in full, what yields training clips is not.
 _LEAST = {

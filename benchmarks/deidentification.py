@@ -16,10 +16,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from goals import Goal, make_parser, report, share
-from ophora_curation.deidentify import TextDeidentifier
 from ophora_curation.phantom.identity import invent_person
 from ophora_curation.phantom.phrases import INSTRUCTIONS, MIXED, PERSONAL
-from ophora_curation.vocabulary import allowed_words
+from ophora_curation.text.deidentify import TextDeidentifier
+from ophora_curation.text.vocabulary import allowed_words
 
 _WORD = re.compile(r"[^\W\d_]{3,}|\d{3,}")
 _HARMLESS = [text for texts in INSTRUCTIONS.values() for text in texts]

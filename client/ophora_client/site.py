@@ -15,8 +15,8 @@ from typing import Any, Self
 
 from ophora_client.errors import SiteExists, SiteInvalid, SiteMissing
 from ophora_client.site_settings import SiteSettings, parse_settings, render_settings
-from ophora_curation.identity import KEY_BYTES
 from ophora_curation.settings import CurationPaths
+from ophora_curation.store.identity import KEY_BYTES
 from ophora_model.draft import write_whole
 from ophora_privacy.ledger import Ledger
 

@@ -12,11 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from ophora_curation.manifest import Manifest
 from ophora_curation.phases import PHASE_TITLES, PHASES
 from ophora_curation.pipeline import Progress
-from ophora_curation.probe import REFUSALS
-from ophora_curation.records import TIERS
+from ophora_curation.source.probe import REFUSALS
+from ophora_curation.store.manifest import Manifest
+from ophora_curation.store.records import TIERS
 
 
 class CurationProgress:

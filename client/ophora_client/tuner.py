@@ -165,7 +165,7 @@ class ModelTuner:
         return adapter
 
     def _sources(self, stage: str) -> list[ClipSource]:
-        from ophora_curation.manifest import Manifest
+        from ophora_curation.store.manifest import Manifest
         from ophora_model.latents import ClipSource
 
         with Manifest.open(self._manifest) as manifest:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from ophora_curation.errors import DetectorMissing
 
 if TYPE_CHECKING:
-    from ophora_curation.deidentify import TextDeidentifier
-    from ophora_curation.speech import SpeechRecognizer
-    from ophora_curation.text_detector import TextDetector
+    from ophora_curation.narration.speech import SpeechRecognizer
+    from ophora_curation.picture.text_detector import TextDetector
+    from ophora_curation.text.deidentify import TextDeidentifier
 
 
 class Detectors:
@@ -28,7 +28,7 @@ class Detectors:
     def speech(self) -> "SpeechRecognizer":
         """Speech to text; its model loads when it first listens."""
         if self._speech is None:
-            from ophora_curation.speech import SpeechRecognizer
+            from ophora_curation.narration.speech import SpeechRecognizer
 
             self._speech = SpeechRecognizer(self._speech_threads)
         return self._speech
@@ -38,7 +38,7 @@ class Detectors:
         """The text de-identifier. Raises `DetectorMissing`."""
         self._refuse_missing("text")
         if self._text is None:
-            from ophora_curation.deidentify import TextDeidentifier
+            from ophora_curation.text.deidentify import TextDeidentifier
 
             try:
                 self._text = TextDeidentifier()
@@ -52,7 +52,7 @@ class Detectors:
         """The detector of burned-in text. Raises `DetectorMissing`."""
         self._refuse_missing("overlay")
         if self._overlay is None:
-            from ophora_curation.text_detector import TextDetector
+            from ophora_curation.picture.text_detector import TextDetector
 
             try:
                 self._overlay = TextDetector()

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ophora_curation.identity import content_hash
-from ophora_curation.manifest import Manifest
-from ophora_curation.records import ClipRow
-from ophora_curation.vocabulary import allowed_words
+from ophora_curation.store.identity import content_hash
+from ophora_curation.store.manifest import Manifest
+from ophora_curation.store.records import ClipRow
+from ophora_curation.text.vocabulary import allowed_words
 
 _TRUTH = ".truth.json"
 _TRAINING = ("p2ft", "tpt")

@@ -17,15 +17,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ophora_curation.clip_file import remove_orphans
 from ophora_curation.detectors import VERSIONS
 from ophora_curation.errors import CurationBusy, NotAFolder
-from ophora_curation.identity import content_hash, keyed_id, patient_id
-from ophora_curation.manifest import Manifest
-from ophora_curation.narration import SIDECARS, find_sidecar
+from ophora_curation.narration.subtitles import SIDECARS, find_sidecar
 from ophora_curation.pool import WorkerPool
-from ophora_curation.records import VideoOutcome, VideoRow
 from ophora_curation.settings import CurationPaths, CurationSettings
+from ophora_curation.store.clip_file import remove_orphans
+from ophora_curation.store.identity import content_hash, keyed_id, patient_id
+from ophora_curation.store.manifest import Manifest
+from ophora_curation.store.records import VideoOutcome, VideoRow
 from ophora_curation.video import VideoJob
 from ophora_curation.worker import WorkerSetup
 

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Self
 
-from ophora_curation.records import VideoOutcome
+from ophora_curation.store.records import VideoOutcome
 from ophora_curation.video import VideoJob
 from ophora_curation.worker import WorkerSetup, work
 

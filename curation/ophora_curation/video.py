@@ -10,20 +10,20 @@ from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 
-from ophora_curation.clip_file import ClipWriter
 from ophora_curation.detectors import Detectors
 from ophora_curation.errors import CurationError, DetectorMissing, VideoRefused
-from ophora_curation.identity import keyed_id
-from ophora_curation.instruction import Instruction, write_instruction
-from ophora_curation.narration import Utterance, find_sidecar, read_sidecar
-from ophora_curation.observation import Observation, observe
-from ophora_curation.overlay import MeanPictures, judge_overlay
-from ophora_curation.probe import Probe, probe_video
-from ophora_curation.quality import Quality, judge
-from ophora_curation.reader import Frame, FrameReader
-from ophora_curation.records import ClipRow, Tier, VideoOutcome, VideoRow
+from ophora_curation.footage.observation import Observation, observe
+from ophora_curation.footage.quality import Quality, judge
+from ophora_curation.footage.spans import ClipSpan, SpanRule, plan_spans
+from ophora_curation.narration.subtitles import Utterance, find_sidecar, read_sidecar
+from ophora_curation.picture.overlay import MeanPictures, judge_overlay
 from ophora_curation.settings import CurationSettings
-from ophora_curation.spans import ClipSpan, SpanRule, plan_spans
+from ophora_curation.source.probe import Probe, probe_video
+from ophora_curation.source.reader import Frame, FrameReader
+from ophora_curation.store.clip_file import ClipWriter
+from ophora_curation.store.identity import keyed_id
+from ophora_curation.store.records import ClipRow, Tier, VideoOutcome, VideoRow
+from ophora_curation.text.instruction import Instruction, write_instruction
 
 _HELD = {
     "personal": "overlay-personal",

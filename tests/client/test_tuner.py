@@ -9,8 +9,8 @@ import pytest
 
 import plans
 from ophora_client.tuner import ModelTuner
-from ophora_curation.manifest import Manifest
-from ophora_curation.records import ClipRow, VideoRow
+from ophora_curation.store.manifest import Manifest
+from ophora_curation.store.records import ClipRow, VideoRow
 from ophora_model import tuning
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.errors import VideoUnreadable

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from ophora_curation.evaluation import find_strings, score
-from ophora_curation.manifest import Manifest
 from ophora_curation.phantom.make import make_phantoms
 from ophora_curation.phantom.request import PhantomRequest
 from ophora_curation.pipeline import CurationSummary, curate
 from ophora_curation.settings import CurationPaths, CurationSettings
+from ophora_curation.store.manifest import Manifest
 
 pytestmark = pytest.mark.slow
 SETTINGS = CurationSettings(min_width=160, min_height=96, workers=2)

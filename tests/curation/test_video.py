@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from ophora_curation.deidentify import SafeText
 from ophora_curation.detectors import Detectors
 from ophora_curation.errors import DetectorMissing
 from ophora_curation.phantom.make import make_phantoms
 from ophora_curation.phantom.request import PhantomRequest
 from ophora_curation.settings import CurationSettings
+from ophora_curation.text.deidentify import SafeText
 from ophora_curation.video import VideoCurator, VideoJob
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ophora_client.site import init_site
-from ophora_curation.manifest import Manifest
-from ophora_curation.records import ClipRow, VideoOutcome, VideoRow
+from ophora_curation.store.manifest import Manifest
+from ophora_curation.store.records import ClipRow, VideoOutcome, VideoRow
 from ophora_deploy.canaries import find_canaries
 from ophora_deploy.federation import LocalSite, run_federation
 from ophora_model.release import read_release

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ophora_client.site import Site, init_site
-from ophora_curation.manifest import Manifest
 from ophora_curation.phantom.make import make_phantoms
 from ophora_curation.phantom.request import PhantomRequest
 from ophora_curation.pipeline import curate
+from ophora_curation.store.manifest import Manifest
 from ophora_deploy.demo.plan import DELTA, DemoPlan, SiteMix
 
 Progress = Callable[[int, int], None]

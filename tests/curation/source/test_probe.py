@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from ophora_curation.errors import VideoRefused
-from ophora_curation.probe import find_demuxer, probe_video
-from ophora_curation.reader import FrameReader
+from ophora_curation.source.probe import find_demuxer, probe_video
+from ophora_curation.source.reader import FrameReader
 
 
 def write_mp4(

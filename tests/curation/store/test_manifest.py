@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from ophora_curation.errors import ManifestError
-from ophora_curation.manifest import Manifest
-from ophora_curation.records import TIERS, ClipRow, VideoOutcome, VideoRow
+from ophora_curation.store.manifest import Manifest
+from ophora_curation.store.records import TIERS, ClipRow, VideoOutcome, VideoRow
 
 VIDEO = VideoRow(video_id="v1", patient_id="p1", sha256="s1", recipe="r1", status="curated")
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 
 from ophora_curation.errors import VideoRefused
-from ophora_curation.probe import Probe
+from ophora_curation.source.probe import Probe
 
 Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from ophora_curation.narration import find_sidecar, read_sidecar
+from ophora_curation.narration.subtitles import find_sidecar, read_sidecar
 
 
 def test_srt_is_cut_into_sentences(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ophora_curation.observation import Observation
+from ophora_curation.footage.observation import Observation
+from ophora_curation.footage.spans import ClipSpan
 from ophora_curation.settings import CurationSettings
-from ophora_curation.spans import ClipSpan
 
 _BLACK_LUMA = 20.0
 _FLAT_SPREAD = 10.0

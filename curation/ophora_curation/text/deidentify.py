@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ophora_curation.errors import DetectorMissing
-from ophora_curation.vocabulary import heard_as, is_allowed, is_eponym
+from ophora_curation.text.vocabulary import heard_as, is_allowed, is_eponym
 
 ENTITIES = (
     "PERSON", "DATE_TIME", "LOCATION", "NRP", "PHONE_NUMBER", "EMAIL_ADDRESS", "URL", "US_SSN",

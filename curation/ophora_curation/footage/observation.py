@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scenedetect import ContentDetector, FrameTimecode  # type: ignore[import-untyped]
 
-from ophora_curation.reader import Frame
+from ophora_curation.source.reader import Frame
 
 _WIDTH = 160
 _TILES = 6

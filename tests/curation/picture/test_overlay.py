@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ophora_curation.overlay import MeanPictures, judge_lines, judge_overlay
-from ophora_curation.text_detector import TextDetector, TextLine
+from ophora_curation.picture.overlay import MeanPictures, judge_lines, judge_overlay
+from ophora_curation.picture.text_detector import TextDetector, TextLine
 
 
 def line(text: str, confidence: float = 0.95) -> TextLine:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ophora_curation.text_detector import Box, TextDetector, TextLine
+from ophora_curation.picture.text_detector import Box, TextDetector, TextLine
 
 Picture = npt.NDArray[np.uint8]
 

@@ -3,8 +3,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ophora_curation.narration import Utterance
-from ophora_curation.spans import SpanRule, plan_spans
+from ophora_curation.footage.spans import SpanRule, plan_spans
+from ophora_curation.narration.subtitles import Utterance
 
 RULE = SpanRule(min_s=2.0, target_s=5.5, max_s=10.0)
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from ophora_curation.deidentify import SafeText
 from ophora_curation.phases import PHASE_TITLES, PHASES
-from ophora_curation.vocabulary import surgical_words
+from ophora_curation.text.deidentify import SafeText
+from ophora_curation.text.vocabulary import surgical_words
 
 _MAX_CLAUSES = 3
 _MAX_WORDS = 40

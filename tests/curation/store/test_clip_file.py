@@ -4,8 +4,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from ophora_curation.clip_file import ClipWriter, remove_orphans
-from ophora_curation.identity import content_hash
+from ophora_curation.store.clip_file import ClipWriter, remove_orphans
+from ophora_curation.store.identity import content_hash
 
 
 def test_a_clip_is_pixels_and_nothing_else(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ophora_curation.narration import Utterance
+from ophora_curation.narration.subtitles import Utterance
 
 _SNAP_S = 1.8
 _GUARD_FRAMES = 1  # dropped at both ends of a shot: a cut is rarely placed on the very frame

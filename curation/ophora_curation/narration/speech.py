@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ophora_curation.errors import DetectorMissing
-from ophora_curation.narration import Utterance
-from ophora_curation.probe import Probe
+from ophora_curation.narration.subtitles import Utterance
+from ophora_curation.source.probe import Probe
 
 MODEL_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
 _RATE = 16000

@@ -2,10 +2,10 @@ import re
 
 import pytest
 
-from ophora_curation.deidentify import TextDeidentifier
-from ophora_curation.instruction import write_instruction
 from ophora_curation.phantom.phrases import DIGRESSIONS, GREETINGS, INSTRUCTIONS, PERSONAL
-from ophora_curation.vocabulary import allowed_words
+from ophora_curation.text.deidentify import TextDeidentifier
+from ophora_curation.text.instruction import write_instruction
+from ophora_curation.text.vocabulary import allowed_words
 
 SURNAMES = ("Ahmed", "Weiss", "Fuchs", "Sinskey", "Smith", "Lester", "Kowalski", "Okafor")
 

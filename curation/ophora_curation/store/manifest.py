@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ophora_curation.errors import ManifestError
-from ophora_curation.records import TIERS, ClipRow, Tier, VideoOutcome, VideoRow
+from ophora_curation.store.records import TIERS, ClipRow, Tier, VideoOutcome, VideoRow
 
 SCHEMA_VERSION = 1
 _STAGES: dict[str, tuple[Tier, ...]] = {"tpt": ("tpt", "p2ft"), "p2ft": ("p2ft",)}
