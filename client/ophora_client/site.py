@@ -1,6 +1,7 @@
 """A hospital's own folder: settings, key, manifest, clips, cache, ledger and logs.
 
-    SITE/site.toml  site.key  manifest.sqlite  clips/  cache/  ledger.sqlite  logs/
+    SITE/site.toml  site.key  manifest.sqlite  clips/  held/  certificates/  cache/
+         ledger.sqlite  review.key  logs/
 
 The key makes the ids of patients, videos and clips; it is written once, readable by its owner only,
 and never replaced, since new ids would split a patient's budget.
@@ -53,6 +54,16 @@ class Site:
         return self.folder / "clips"
 
     @property
+    def held_dir(self) -> Path:
+        """Where the files of clips in quarantine lie until a person has looked at them."""
+        return self.folder / "held"
+
+    @property
+    def certificates_dir(self) -> Path:
+        """One certificate a video."""
+        return self.folder / "certificates"
+
+    @property
     def cache_dir(self) -> Path:
         """Latents and prompt embeddings."""
         return self.folder / "cache"
@@ -70,7 +81,12 @@ class Site:
     @property
     def curation_paths(self) -> CurationPaths:
         """Where curation puts its outcome."""
-        return CurationPaths(manifest=self.manifest_path, clips=self.clips_dir)
+        return CurationPaths(
+            manifest=self.manifest_path,
+            clips=self.clips_dir,
+            held=self.held_dir,
+            certificates=self.certificates_dir,
+        )
 
     def key(self) -> bytes:
         """The site's secret key. Raises `SiteInvalid` when it is missing or of a wrong length."""
@@ -100,7 +116,8 @@ def init_site(
         raise SiteExists(message)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     site = Site(folder=folder, settings=settings)
-    for path in (site.clips_dir, site.cache_dir, site.logs_dir):
+    folders = (site.clips_dir, site.held_dir, site.certificates_dir, site.cache_dir, site.logs_dir)
+    for path in folders:
         path.mkdir(exist_ok=True, mode=0o700)
     _write_key(folder / "site.key")
     # here and nowhere else: a trainer that made a missing ledger would forget what was spent

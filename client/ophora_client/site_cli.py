@@ -27,19 +27,33 @@ def init(
 def curate(
     video_dir: Annotated[Path, typer.Argument(help="Folder of videos: one folder per patient.")],
     site: SiteFolder,
+    executor: Annotated[
+        str | None, typer.Option(help="process or ray; default: [execution] of site.toml.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Videos at a time; default: [execution] of site.toml.")
+    ] = None,
 ) -> None:
     """Turn narrated videos into de-identified clips with instructions, in tiers."""
+    from dataclasses import replace
+
     from ophora_client.site import Site
     from ophora_client.site_view import CurationProgress, log_to, show_counts
     from ophora_curation.pipeline import curate as run
 
     opened = Site.open(site)
+    execution = opened.settings.execution
+    execution = replace(
+        execution, executor=executor or execution.executor, workers=workers or execution.workers
+    )
     with log_to(opened.logs_dir / "curation.log"), CurationProgress() as progress:
         summary = run(
             video_dir,
             out=opened.curation_paths,
             settings=opened.settings.curation,
             key=opened.key(),
+            refine=opened.settings.refine,
+            execution=execution,
             progress=progress.update,
         )
     typer.echo(

@@ -15,7 +15,9 @@ from typing import Any, get_type_hints
 from ophora_client.errors import SiteInvalid
 from ophora_client.policy import FederationLimits
 from ophora_curation.errors import SettingsError
+from ophora_curation.execution import ExecutionSettings
 from ophora_curation.settings import CurationSettings
+from ophora_curation.text.refining import RefineSettings
 from ophora_model.errors import ModelError
 from ophora_model.presets import check_base_folder, find_preset
 
@@ -76,6 +78,8 @@ class SiteSettings:
 
     site: SiteTable
     curation: CurationSettings = field(default_factory=CurationSettings)
+    execution: ExecutionSettings = field(default_factory=ExecutionSettings)
+    refine: RefineSettings = field(default_factory=RefineSettings)
     privacy: PrivacyTable = field(default_factory=PrivacyTable)
     model: ModelTable = field(default_factory=ModelTable)
     federation: FederationLimits = field(default_factory=FederationLimits)

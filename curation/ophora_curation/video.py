@@ -1,9 +1,12 @@
-"""One video through every stage: probe, narration, observation, spans, judgement, clips.
+"""The second stage: what is said joins what was seen, and clips that are worth it are written.
 
-This runs inside a worker. It decodes a video twice: once to see it, once to write the clips that
-are worth it. What it hands back holds ids, numbers and instructions, never raw narration.
+    Look + narration -> spans -> judgement -> instruction -> clips (clip_maker.py) -> rows
+
+A video is decoded at most twice: once to see it (look.py), once here, and here only where a clip
+is wanted. What is handed back holds ids, numbers and instructions, never raw narration.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -11,202 +14,218 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ophora_curation.detectors import Detectors
-from ophora_curation.errors import CurationError, DetectorMissing, VideoRefused
-from ophora_curation.footage.observation import Observation, observe
+from ophora_curation.errors import DetectorMissing, RefinerFailed, VideoRefused
+from ophora_curation.footage.fingerprint import clip_fingerprint
 from ophora_curation.footage.quality import Quality, judge
-from ophora_curation.footage.spans import ClipSpan, SpanRule, plan_spans
+from ophora_curation.footage.spans import ClipSpan, plan_spans
+from ophora_curation.grid import FrameQueue, Grid, Picture, pick_pictures
+from ophora_curation.job import VideoJob
+from ophora_curation.look import Look
 from ophora_curation.narration.subtitles import Utterance, find_sidecar, read_sidecar
-from ophora_curation.picture.overlay import MeanPictures, judge_overlay
-from ophora_curation.settings import CurationSettings
-from ophora_curation.source.probe import Probe, probe_video
-from ophora_curation.source.reader import Frame, FrameReader
-from ophora_curation.store.clip_file import ClipWriter
+from ophora_curation.picture.clip_maker import ClipMaker, MadeClip
+from ophora_curation.settings import CurationPaths, CurationSettings
+from ophora_curation.source.reader import open_reader
+from ophora_curation.source.sound import read_sound
+from ophora_curation.store.clip_file import place
 from ophora_curation.store.identity import keyed_id
-from ophora_curation.store.records import ClipRow, Tier, VideoOutcome, VideoRow
-from ophora_curation.text.instruction import Instruction, write_instruction
+from ophora_curation.store.records import ClipRow, VideoOutcome, VideoRow
+from ophora_curation.text.instruction import Instruction
 
-_HELD = {
-    "personal": "overlay-personal",
-    "unread": "overlay-unread",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoJob:
-    """What a worker needs to know of one video. `path` may name a patient: keep it out of logs."""
-
-    path: Path
-    video_id: str
-    patient_id: str
-    sha256: str
-    recipe: str
-
-    def refused(self, reason: str) -> VideoOutcome:
-        """The outcome where the video is not used."""
-        row = VideoRow(
-            video_id=self.video_id,
-            patient_id=self.patient_id,
-            sha256=self.sha256,
-            recipe=self.recipe,
-            status="refused",
-            reasons=(reason,),
-        )
-        return VideoOutcome(video=row)
+_SEEK_S = 12.0  # a gap worth a jump: longer than the distance between key frames usually is
 
 
 class VideoCurator:
-    """Holds what every video of a worker shares: settings, key, detectors and the clip folder."""
+    """Holds what every video of a worker shares: settings, key, detectors and folders."""
 
     def __init__(
-        self, *, settings: CurationSettings, key: bytes, clips: Path, detectors: Detectors
+        self, *, settings: CurationSettings, key: bytes, out: CurationPaths, detectors: Detectors
     ) -> None:
         self._settings = settings
         self._key = key
-        self._clips = clips
+        self._out = out
         self._detectors = detectors
 
-    def curate(self, job: VideoJob) -> VideoOutcome:
-        """Curate one video. A video that can't be used gives a refused row, not an exception."""
+    def curate(self, job: VideoJob, look: Look) -> VideoOutcome:
+        """Curate one video. A video that can't be used gives a refused row, not an exception.
+
+        Raises `StoreFull` when clips can't be written.
+        """
         try:
-            return self._curate(job)
+            narration, source = self._narration(job.path, look)
+            spans = plan_spans(look.seen, narration, self._settings)
+            drafts = [self._draft(job, span, look) for span in spans]
+            clips = tuple(self._write(job, look, spans, drafts))
         except VideoRefused as refusal:
             return job.refused(refusal.reason)
+        return VideoOutcome(video=_video_row(job, look, source), clips=clips)
 
-    def _curate(self, job: VideoJob) -> VideoOutcome:
-        settings = self._settings
-        probe = probe_video(job.path, min_width=settings.min_width, min_height=settings.min_height)
-        reader = FrameReader(job.path, probe)
-        fps = float(probe.fps)
-        seen = observe(reader, fps=fps, shot_threshold=settings.shot_threshold)
-        self._check_whole(seen, reader, fps)
-        narration, source = self._narration(job.path, probe)
-        spans = plan_spans(
-            seen.times_s.tolist(),
-            seen.cuts,
-            narration,
-            SpanRule(
-                min_s=settings.min_clip_s,
-                target_s=settings.target_clip_s,
-                max_s=settings.max_clip_s,
-            ),
-        )
-        row = VideoRow(
-            video_id=job.video_id,
-            patient_id=job.patient_id,
-            sha256=job.sha256,
-            recipe=job.recipe,
-            status="curated",
-            duration_s=round(seen.num_frames / fps, 3),
-            width=probe.width,
-            height=probe.height,
-            fps=fps,
-            frames=seen.num_frames,
-            num_damaged=reader.num_damaged,
-            narration=source,
-        )
-        drafts = [self._draft(job, span, judge(span, seen, settings, fps)) for span in spans]
-        return VideoOutcome(video=row, clips=tuple(self._write(job, probe, spans, drafts)))
-
-    def _check_whole(self, seen: Observation, reader: FrameReader, fps: float) -> None:
-        if reader.num_damaged > self._settings.max_damaged_share * max(1, seen.num_frames):
-            raise VideoRefused("damaged")
-        if seen.num_frames / fps < self._settings.min_clip_s:
-            raise VideoRefused("too-short")
-
-    def _narration(self, path: Path, probe: Probe) -> tuple[list[Utterance], str]:
+    def _narration(self, path: Path, look: Look) -> tuple[list[Utterance], str]:
         sidecar = find_sidecar(path)
         if sidecar is not None:
             said = read_sidecar(sidecar)
             if said:
                 return said, "sidecar"
-        if not probe.has_audio:
+        if not look.probe.has_audio:
             raise VideoRefused("no-narration")
         try:
-            said = self._detectors.speech.listen(path, probe)
+            said = self._detectors.speech.listen(read_sound(path, look.probe))
         except DetectorMissing as error:
             raise VideoRefused("no-speech-model") from error
         if not said:
             raise VideoRefused("no-narration")
         return said, "speech"
 
-    def _draft(self, job: VideoJob, span: ClipSpan, quality: Quality) -> ClipRow:
-        """A clip's row before its frames are looked at: rejected, held or still p2ft."""
-        tier: Tier = "p2ft"
-        reasons = quality.reasons
-        instruction = Instruction(text="", phase=None)
-        try:
-            cleaner = self._detectors.text
-            written = write_instruction([cleaner.clean(part.text) for part in span.narration])
-            instruction = written or instruction
-            if written is None:
-                reasons = (*reasons, "no-instruction" if span.narration else "no-narration")
-        except CurationError:
-            tier, reasons = "quarantine", (*reasons, "no-text-detector")
-        if quality.reasons or (tier == "p2ft" and reasons):
-            tier = "rejected"
+    def _draft(self, job: VideoJob, span: ClipSpan, look: Look) -> ClipRow:
+        """A clip's row before its frames are looked at: rejected, held or still `p2ft`."""
+        quality = judge(span, look.seen, self._settings)
         times = (f"{span.start_s:.3f}", f"{span.end_s:.3f}")
-        return ClipRow(
+        draft = ClipRow(
             clip_id=keyed_id(self._key, "clip", job.video_id, job.recipe, *times),
             video_id=job.video_id,
             patient_id=job.patient_id,
-            tier=tier,
-            reasons=reasons,
-            instruction=instruction.text,
-            phase=instruction.phase,
+            tier="p2ft",
+            reasons=(),
+            instruction="",
+            phase=None,
             start_s=round(span.start_s, 3),
             end_s=round(span.end_s, 3),
-            frames=span.num_frames,
+            fingerprint=clip_fingerprint(look.seen, span.start_s, span.end_s),
             scores=quality.scores,
-            lineage={
-                "source_sha256": job.sha256,
-                "settings": self._settings.recipe(),
-                "recipe": job.recipe,
-                "code": version("ophora-federated"),
-                **self._detectors.versions(),
-            },
+            lineage=self._lineage(job),
         )
+        return self._describe(draft, span, quality)
+
+    def _describe(self, draft: ClipRow, span: ClipSpan, quality: Quality) -> ClipRow:
+        """The draft with its instruction, or with the reasons why it has none."""
+        if quality.reasons:
+            return replace(draft, tier="rejected", reasons=quality.reasons)
+        if not span.narration:
+            return replace(draft, tier="rejected", reasons=("no-narration",))
+        try:
+            safe = [self._detectors.text.clean(part.text) for part in span.narration]
+            written = self._detectors.refiner.write(safe)
+        except DetectorMissing:
+            return replace(draft, tier="quarantine", reasons=("no-text-detector",))
+        except RefinerFailed:
+            return replace(draft, tier="quarantine", reasons=("no-refiner",))
+        dropped = Counter[str]()
+        for text in safe:
+            dropped.update(dict(text.dropped))
+        if written is None:
+            reasons = ("no-instruction",)
+            return replace(draft, tier="rejected", reasons=reasons, dropped=dict(dropped))
+        return _instructed(replace(draft, dropped=dict(dropped)), written)
+
+    def _lineage(self, job: VideoJob) -> dict[str, str]:
+        return {
+            "source_sha256": job.sha256,
+            "settings": self._settings.recipe(),
+            "recipe": job.recipe,
+            "code": version("ophora-federated"),
+            **self._detectors.versions(),
+        }
 
     def _write(
-        self, job: VideoJob, probe: Probe, spans: Sequence[ClipSpan], drafts: Sequence[ClipRow]
+        self, job: VideoJob, look: Look, spans: Sequence[ClipSpan], drafts: Sequence[ClipRow]
     ) -> Iterator[ClipRow]:
-        """Second pass: encode the clips that are still wanted; judge their burned-in text."""
-        frames = iter(FrameReader(job.path, probe))
+        """Second pass: make the clips that are still wanted; the others' rows are as they are."""
+        maker = ClipMaker(
+            folder=self._out.held,
+            text=self._detectors.find_overlay,
+            faces=self._detectors.find_faces,
+            settings=self._settings,
+            vision=self._detectors.vision,
+        )
+        source = _SecondPass(job.path, look, self._settings)
         for span, draft in zip(spans, drafts, strict=True):
-            if draft.tier == "p2ft":
-                yield self._write_clip(frames, span, draft, probe.fps)
-            else:
+            if draft.tier != "p2ft":
                 yield draft
-
-    def _write_clip(
-        self, frames: Iterator[Frame], span: ClipSpan, draft: ClipRow, fps: Fraction
-    ) -> ClipRow:
-        means = MeanPictures(span.num_frames, float(fps))
-        with ClipWriter(self._clips, draft.clip_id, fps=fps) as writer:
-            for frame in frames:
-                if frame.index >= span.first:
-                    means.add(frame.picture)
-                    writer.add(frame.picture)
-                if frame.index == span.last:
-                    break
-            width, height = writer.size
-            sized = replace(draft, width=width, height=height, fps=float(fps))
-            tier, reason = self._judge_text(means)
-            if tier == "quarantine":
-                return replace(sized, tier=tier, reasons=(reason,))
-            return replace(
-                sized, tier=tier, reasons=(reason,) if reason else (), sha256=writer.finish()
+                continue
+            grid = source.grid(span)
+            made = maker.make(
+                source.pictures(grid),
+                clip_id=draft.clip_id,
+                fps=grid.fps,
+                brightest=look.seen.brightest_of(span.first),
+                source_size=(look.probe.width, look.probe.height),
             )
+            yield self._placed(draft, made, grid.fps)
 
-    def _judge_text(self, means: MeanPictures) -> tuple[Tier, str]:
-        """Tier by burned-in text; a detector that is missing or fails holds the clip."""
-        try:
-            verdict = judge_overlay(
-                self._detectors.overlay, means.means(), self._settings.harmless_words
-            )
-        except Exception:  # fail closed, whatever broke inside the detector
-            return "quarantine", "overlay-detector-failed"
-        if verdict.kind in _HELD:
-            return "quarantine", _HELD[verdict.kind]
-        if verdict.kind == "none":
-            return "p2ft", ""
-        return "tpt", f"overlay-{verdict.kind}"
+    def _placed(self, draft: ClipRow, made: MadeClip, fps: Fraction) -> ClipRow:
+        """Move a finished clip to where its tier belongs; its row afterwards."""
+        folder = self._out.held if made.tier == "quarantine" else self._out.clips
+        place(made.path, folder, draft.clip_id)
+        return replace(
+            draft,
+            tier=made.tier,
+            reasons=made.reasons,
+            findings=made.findings,
+            residual=made.residual,
+            sha256=made.sha256,
+            width=made.width,
+            height=made.height,
+            frames=made.frames,
+            fps=float(fps),
+        )
+
+
+@dataclass(slots=True)
+class _SecondPass:
+    """Goes through a video once more, in order, and jumps where no clip is wanted."""
+
+    path: Path
+    look: Look
+    settings: CurationSettings
+    _frames: FrameQueue | None = None
+
+    def grid(self, span: ClipSpan) -> Grid:
+        """When the span's pictures are taken."""
+        return Grid.over(
+            span.start_s, span.end_s, self.look.probe.fps, most_fps=self.settings.clip_fps
+        )
+
+    def pictures(self, grid: Grid) -> Iterator[Picture]:
+        """The span's pictures, RGB, upright, at source size."""
+        if self._frames is None or self._is_far(grid.start_s):
+            reader = open_reader(self.path, self.look.probe, decoder=self.settings.decoder)
+            self._frames = FrameQueue(reader.frames_from(grid.start_s))
+        return pick_pictures(self._frames, grid)
+
+    def _is_far(self, start_s: float) -> bool:
+        """Whether a jump saves work; a frame is not decoded a third time for it."""
+        assert self._frames is not None
+        ahead = self._frames.peek()
+        return ahead is not None and start_s - ahead.time_s > _SEEK_S
+
+
+def _instructed(draft: ClipRow, written: Instruction) -> ClipRow:
+    return replace(
+        draft,
+        instruction=written.text,
+        phase=written.phase,
+        confidence=round(written.confidence, 3),
+        lineage={**draft.lineage, "instruction_by": written.written_by},
+    )
+
+
+def _video_row(job: VideoJob, look: Look, source: str) -> VideoRow:
+    seen, probe = look.seen, look.probe
+    return VideoRow(
+        video_id=job.video_id,
+        patient_id=job.patient_id,
+        sha256=job.sha256,
+        recipe=job.recipe,
+        status="curated",
+        duration_s=round(look.duration_s, 3),
+        width=probe.width,
+        height=probe.height,
+        fps=float(probe.fps),
+        frames=seen.num_frames,
+        num_damaged=look.num_damaged,
+        num_lost=look.num_lost,
+        codec=probe.codec,
+        rotation=probe.rotation,
+        variable_rate=seen.variable_rate,
+        repeated_share=round(float(seen.repeated.mean()), 4) if seen.num_frames else 0.0,
+        narration=source,
+    )

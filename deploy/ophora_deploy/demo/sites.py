@@ -70,6 +70,7 @@ def curate_site(demo_site: DemoSite, progress: Progress) -> None:
         out=site.curation_paths,
         settings=site.settings.curation,
         key=site.key(),
+        execution=site.settings.execution,
         progress=lambda state: progress(state.done, state.total),
     )
 
@@ -101,8 +102,8 @@ def _profile(plan: DemoPlan) -> dict[str, dict[str, object]]:
         "curation": {
             "min_width": plan.size[0],
             "min_height": plan.size[1],
-            "workers": WORKERS,
         },
+        "execution": {"workers": WORKERS},
         "privacy": {
             "epsilon_cap": math.inf if plan.epsilon is None else plan.epsilon,
             "delta": DELTA,
