@@ -24,13 +24,19 @@ class Grid:
     start_s: float
     end_s: float
     fps: Fraction
+    slack_s: float  # container times are rounded, to milliseconds in some
 
     @classmethod
     def over(cls, start_s: float, end_s: float, source: Fraction, *, most_fps: float) -> Self:
         """The source's own rate, or `most_fps` where that is less; 0 always keeps the source's."""
         most = Fraction(most_fps).limit_denominator(_FINEST)
         fps = min(source, most) if most else source
-        return cls(start_s=start_s, end_s=end_s, fps=fps.limit_denominator(_FINEST))
+        return cls(
+            start_s=start_s,
+            end_s=end_s,
+            fps=fps.limit_denominator(_FINEST),
+            slack_s=0.25 / float(source),
+        )
 
 
 class FrameQueue:
@@ -56,11 +62,10 @@ def pick_pictures(frames: FrameQueue, grid: Grid) -> Iterator[Picture]:
     picture after it, so that the clip keeps its length.
     """
     tick_s = 1.0 / float(grid.fps)
-    slack = tick_s / 4  # container times are rounded to milliseconds and finer
     count = 0
-    while (frame := frames.peek()) is not None and frame.time_s < grid.end_s - slack:
+    while (frame := frames.peek()) is not None and frame.time_s < grid.end_s - grid.slack_s:
         picture: Picture | None = None
-        while frame.time_s >= grid.start_s + count * tick_s - slack:
+        while frame.time_s >= grid.start_s + count * tick_s - grid.slack_s:
             picture = frame.picture() if picture is None else picture
             yield picture
             count += 1
