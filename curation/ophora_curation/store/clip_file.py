@@ -89,3 +89,11 @@ def remove_orphans(folder: Path, known: set[str]) -> int:
     for path in orphans:
         path.unlink(missing_ok=True)
     return len(orphans)
+
+
+def place(draft: Path, folder: Path, clip_id: str) -> Path:
+    """Give a finished draft its final name in a folder, durably; returns where it is.
+
+    Raises `StoreFull` when that can't be written; the draft is kept then.
+    """
+    raise NotImplementedError
