@@ -3,8 +3,8 @@
 Written without sight of the de-identifier's patterns, word lists or tests, and not to be read by
 whoever writes those; a figure from it is worth nothing afterwards. Set B is for the last look.
 
-Slots: {full} {titled} {first} {last} {doctor} name, {mrn} record number, {date} date, {age} age over
-89, {hospital} hospital, {phone} phone.
+Slots: {full} {titled} {first} {last} {doctor} name, {mrn} record number, {date} date,
+{age} age over 89, {hospital} hospital, {phone} phone.
 """
 
 REMARKS = (

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from goals import Goal, format_table, lower_bound, not_measured, report, share
 
 
