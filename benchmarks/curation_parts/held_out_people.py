@@ -26,7 +26,8 @@ HARD_SURNAMES = (
 HARD_SHARE = 0.15
 KINDS = ("name", "record_number", "date", "age_over_89", "hospital", "phone")
 
-# Words of an entity that say nothing about anybody.
+# Words of an entity that say nothing about anybody; "Le" may be an article, or a surname.
+TITLES = frozenset({"mr", "mrs", "dr", "doctor", "professor"})
 GENERIC = frozenset(
     re.findall(
         r"\w+",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from curation_parts.held_out_people import GENERIC, KINDS, Spoken, invent, plain
+from curation_parts.held_out_people import GENERIC, KINDS, TITLES, Spoken, invent, plain
 from goals import Goal, share
 from ophora_curation.text.deidentify import TextDeidentifier
 
@@ -108,7 +108,7 @@ def _filled(template: str, rng: np.random.Generator) -> Remark:
 
 def identifying(value: Spoken) -> frozenset[str]:
     """The words of an entity that point at somebody."""
-    return frozenset(_words(value.text) - GENERIC)
+    return frozenset(_words(value.text) - (TITLES if value.kind == "name" else GENERIC))
 
 
 def _words(text: str) -> set[str]:

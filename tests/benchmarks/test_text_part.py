@@ -2,9 +2,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
 from curation_parts import held_out_a, text
 from curation_parts.held_out_people import KINDS, invent
-
 from ophora_curation.text.deidentify import TextDeidentifier
 
 
