@@ -1,85 +1,108 @@
-"""Decoded frames of one video, in order, one at a time (PyAV, one thread).
+"""Decoded frames of one video, in order, one at a time: what every decoder gives.
 
-Packets are decoded one by one, so a damaged packet costs its own frames and is counted; frames
-carry their own time, so a variable frame rate stays right. Memory is one frame.
+`open_reader` chooses the decoder. Frames carry their own time, so a variable frame rate stays
+right; analysis reads the raw planes, which costs no colour conversion, and only what becomes a
+clip is turned into RGB. Memory is one frame.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-import av
+import cv2
 import numpy as np
 import numpy.typing as npt
-from av.video.frame import VideoFrame
 
-from ophora_curation.errors import VideoRefused
 from ophora_curation.source.probe import Probe
 
 Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
+Plane = npt.NDArray[np.uint8]  # [height, width]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planes:
+    """Luma and both colour differences at 8 bits, as stored (not upright); colour may be smaller.
+
+    They may be views of the decoder's memory: read them before the next frame is asked for.
+    """
+
+    y: Plane = field(repr=False)
+    u: Plane = field(repr=False)
+    v: Plane = field(repr=False)
+    full_range: bool = False  # luma uses 0-255 instead of 16-235
+
+
+class Image(Protocol):
+    """One decoded picture as a decoder holds it."""
+
+    def planes(self) -> Planes:
+        """Raw planes."""
+        ...
+
+    def picture(self) -> Picture:
+        """Upright RGB."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """One picture with its time from the start of the video."""
 
-    index: int
+    index: int  # from the first decoded frame; -1 where reading began in the middle
     time_s: float
-    picture: Picture = field(repr=False)  # still identifiable
+    damaged: bool = False  # itself, or a frame that it was predicted from
+    image: Image = field(repr=False)  # still identifiable
+
+    def planes(self) -> Planes:
+        """Luma and colour as stored; valid until the next frame is asked for."""
+        return self.image.planes()
+
+    def picture(self) -> Picture:
+        """RGB, turned upright."""
+        return self.image.picture()
 
 
-class FrameReader:
-    """Iterate to get `Frame`s; `num_damaged` is complete once the iteration has ended."""
+@dataclass(frozen=True, slots=True)
+class RgbImage:
+    """A picture that is RGB and upright already."""
 
-    def __init__(self, path: Path, probe: Probe) -> None:
-        self._path = path
-        self._probe = probe
-        self.num_damaged = 0
+    rgb: Picture = field(repr=False)
+
+    def planes(self) -> Planes:
+        """Full-size colour planes, full range."""
+        yuv = np.asarray(cv2.cvtColor(self.rgb, cv2.COLOR_RGB2YCrCb), dtype=np.uint8)
+        return Planes(y=yuv[..., 0], u=yuv[..., 2], v=yuv[..., 1], full_range=True)
+
+    def picture(self) -> Picture:
+        """As it is."""
+        return self.rgb
+
+
+class Reader(Protocol):
+    """Frames of one video. The counts are complete once a whole iteration has ended."""
+
+    num_damaged: int  # packets that could not be decoded and frames marked as corrupt
+    num_lost: int  # frames that the container claims and nobody got
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield every decodable frame. Raises `VideoRefused` when the container can't be read."""
-        self.num_damaged = 0
-        first_s: float | None = None
-        for index, frame in enumerate(self._decoded()):
-            time_s = float(frame.time) if frame.time is not None else index / float(self._probe.fps)
-            first_s = time_s if first_s is None else first_s
-            picture = _upright(frame)
-            yield Frame(index=index, time_s=time_s - first_s, picture=picture)
+        """Every decodable frame. Raises `VideoRefused` when the container can't be read."""
+        ...
 
-    def _decoded(self) -> Iterator[VideoFrame]:
-        try:
-            container = av.open(self._path, format=self._probe.demuxer)
-        except (av.FFmpegError, OSError) as error:
-            raise VideoRefused("unreadable") from error
-        with container:
-            stream = container.streams.video[0]
-            stream.thread_type = "NONE"
-            num_packets = 0
-            packets = container.demux(stream)
-            while True:
-                try:
-                    packet = next(packets)
-                except StopIteration:
-                    break
-                except av.FFmpegError:
-                    self.num_damaged += 1
-                    break
-                num_packets += packet.size > 0
-                yield from self._frames_of(packet)
-            missing = self._probe.claimed_frames - num_packets
-            self.num_damaged += max(0, missing)
-
-    def _frames_of(self, packet: Any) -> Iterator[VideoFrame]:
-        try:
-            for frame in packet.decode():
-                self.num_damaged += bool(frame.is_corrupt)
-                yield frame
-        except av.FFmpegError:
-            self.num_damaged += 1
+    def frames_from(self, time_s: float) -> Iterator[Frame]:
+        """Frames from a moment at or before `time_s`, with index -1; see `Probe.can_seek`."""
+        ...
 
 
-def _upright(frame: VideoFrame) -> Picture:
-    picture = np.asarray(frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+def open_reader(path: Path, probe: Probe, *, decoder: str = "pyav", fast: bool = False) -> Reader:
+    """A reader for a probed file. `fast` leaves out the loop filter: for analysis, not for clips.
+
+    Raises `VideoRefused("no-decoder")` where the decoder does not know the codec.
+    """
+    if decoder == "decord":
+        from ophora_curation.source.decord_reader import DecordReader
+
+        return DecordReader(path, probe)
+    from ophora_curation.source.pyav_reader import PyavReader
+
+    return PyavReader(path, probe, fast=fast)
