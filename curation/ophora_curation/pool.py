@@ -1,131 +1,224 @@
-"""Worker processes for many videos: one job each at a time, replaced when they die.
+"""Two stages of workers that overlap: light ones look at videos, the others curate what was seen.
 
-A crash or a time-out costs the video that caused it and nothing else. Leaving the `with`, also by
-Ctrl-C, ends every worker.
+    jobs -> look seats -> bounded queue of looks -> curate seats -> outcomes
+
+What a seat is (a process here, an actor elsewhere) is the maker's business. A crash or a time-out
+costs the video that caused it and nothing else. Leaving the `with`, also by Ctrl-C, ends every
+seat.
 """
 
-import multiprocessing
-import signal
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from typing import Self
+from typing import Any, Protocol, Self
 
+from ophora_curation.errors import CurationError
+from ophora_curation.execution import ExecutionSettings
+from ophora_curation.job import VideoJob
+from ophora_curation.run.task import Answer, Stage, Task
 from ophora_curation.store.records import VideoOutcome
-from ophora_curation.video import VideoJob
-from ophora_curation.worker import WorkerSetup, work
 
 _TICK_S = 0.2
-_GRACE_S = 3.0
+_MOST_STILLBORN = 3  # seats in a row that die before they begin
+
+
+class SeatDied(Exception):
+    """The worker is gone, or says what no worker says."""
+
+
+class Seat(Protocol):
+    """One worker. It is given a task only when it has none."""
+
+    stage: Stage
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is past its start."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be given a task."""
+
+    def give(self, task: Task) -> None:
+        """Hand over a task; must not block."""
+
+    def answer(self) -> Answer | None:
+        """The answer, None while there is none. Raises `SeatDied`."""
+
+    def end(self, *, now: bool) -> None:
+        """End it and wait for it."""
+
+
+class SeatMaker(Protocol):
+    """Where seats come from."""
+
+    start_limit_s: float
+
+    def make(self, stage: Stage) -> Seat:
+        """A new seat."""
+
+    def wait(self, seats: Sequence[Any], timeout_s: float) -> None:
+        """Until one of these seats has something to say."""
+
+    def close(self) -> None:
+        """Free what is left when all seats have ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """A video was watched, and waits for a curate seat."""
+
+    job: VideoJob
+    footage_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A video has its outcome; `kind` tells of an unexpected error."""
+
+    job: VideoJob
+    outcome: VideoOutcome
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageCounts:
+    """Videos in each stage at this moment."""
+
+    looking: int = 0
+    waiting: int = 0
+    curating: int = 0
 
 
 @dataclass(slots=True)
-class _Seat:
-    process: SpawnProcess
-    connection: Connection
-    job: VideoJob | None = None
-    started_s: float = 0.0
+class _Place:
+    seat: Seat
+    task: Task | None = None
+    since_s: float = 0.0
+    had_begun: bool = False
 
 
 class WorkerPool:
-    """Use in a `with`; `run` yields outcomes as they come, in no order."""
+    """Use in a `with`; `run` yields what happens as it happens, in no order."""
 
-    def __init__(self, setup: WorkerSetup, num_workers: int, *, timeout_s: float) -> None:
-        self._setup = setup
-        self._num_workers = num_workers
-        self._timeout_s = timeout_s
-        self._context = multiprocessing.get_context("spawn")
-        self._seats: list[_Seat] = []
+    def __init__(self, seats: SeatMaker, execution: ExecutionSettings) -> None:
+        self._seats = seats
+        self._limit_s = execution.video_timeout_s
+        self._most = {"look": look_seats(execution.workers), "curate": execution.workers}
+        self._places: list[_Place] = []
+        self._looked: deque[Task] = deque()
+        self._num_stillborn = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for seat in self._seats:
-            if seat.job is not None:
-                seat.process.terminate()
-            seat.connection.close()  # an idle worker ends when its pipe does
-        for seat in self._seats:
-            seat.process.join(_GRACE_S)
-            if seat.process.is_alive():
-                seat.process.kill()
-                seat.process.join()
-        self._seats.clear()
+        for place in self._places:
+            place.seat.end(now=place.task is not None or not place.seat.has_begun)
+        self._places.clear()
+        self._seats.close()
 
-    def run(self, jobs: Iterable[VideoJob]) -> Iterator[tuple[VideoOutcome, str]]:
-        """Yield each job's outcome with the kind of an unexpected error, or ""."""
+    @property
+    def counts(self) -> StageCounts:
+        """How many videos are where."""
+        return StageCounts(
+            looking=self._num_busy("look"),
+            waiting=len(self._looked),
+            curating=self._num_busy("curate"),
+        )
+
+    def run(self, jobs: Iterable[VideoJob]) -> Iterator[Looked | Finished]:
+        """Yield every job's `Finished`, after its `Looked` where it got so far.
+
+        Raises the `StoreFull` or `SettingsError` that a worker met, and `CurationError` when
+        workers can't start.
+        """
         waiting = iter(jobs)
-        exhausted = False
         while True:
-            while not exhausted and (seat := self._free_seat()) is not None:
-                job = next(waiting, None)
-                if job is None:
-                    exhausted = True
-                    break
-                self._assign(seat, job)
-            busy = [seat for seat in self._seats if seat.job is not None]
+            self._fill("curate", lambda: self._looked.popleft() if self._looked else None)
+            self._fill("look", lambda: self._next_job(waiting))
+            busy = [place for place in self._places if place.task is not None]
             if not busy:
                 return
-            wait(
-                [item for seat in busy for item in (seat.connection, seat.process.sentinel)],
-                timeout=_TICK_S,
+            self._seats.wait([place.seat for place in busy], _TICK_S)
+            for place in busy:
+                event = self._collect(place)
+                if event is not None:
+                    yield event
+
+    def _fill(self, stage: Stage, next_task: Callable[[], Task | None]) -> None:
+        """Give tasks to the stage's free seats while there are both."""
+        while self._num_busy(stage) < self._most[stage] and (task := next_task()) is not None:
+            place = self._free_place(stage)
+            place.task, place.since_s = task, time.monotonic()
+            place.seat.give(task)
+
+    def _next_job(self, jobs: Iterator[VideoJob]) -> Task | None:
+        """The next video to look at, unless enough of them wait for a curate seat already."""
+        if len(self._looked) + self._num_busy("look") >= sum(self._most.values()):
+            return None
+        job = next(jobs, None)
+        return None if job is None else Task(job=job)
+
+    def _free_place(self, stage: Stage) -> _Place:
+        for place in list(self._places):
+            if place.seat.stage == stage and place.task is None:
+                if place.seat.is_alive:
+                    return place
+                self._remove(place)
+        self._places.append(_Place(seat=self._seats.make(stage)))
+        return self._places[-1]
+
+    def _num_busy(self, stage: Stage) -> int:
+        return sum(place.task is not None and place.seat.stage == stage for place in self._places)
+
+    def _collect(self, place: _Place) -> Looked | Finished | None:
+        try:
+            answer = place.seat.answer()
+        except SeatDied:
+            self._count_stillborn(place)
+            answer = Answer(reason="worker-died", is_spent=True)
+        if answer is None and self._is_late(place):
+            answer = Answer(reason="timed-out", is_spent=True)
+        return None if answer is None else self._take(place, answer)
+
+    def _is_late(self, place: _Place) -> bool:
+        """Whether its time is over; the start of a worker has a limit of its own."""
+        now_s = time.monotonic()
+        if place.seat.has_begun and not place.had_begun:
+            place.had_begun, place.since_s, self._num_stillborn = True, now_s, 0
+        limit_s = self._limit_s if place.had_begun else self._seats.start_limit_s
+        return now_s - place.since_s > limit_s
+
+    def _take(self, place: _Place, answer: Answer) -> Looked | Finished:
+        if answer.stop is not None:
+            raise answer.stop
+        task, place.task = place.task, None
+        assert task is not None
+        if answer.is_spent:
+            self._remove(place)
+        if answer.look is not None:
+            self._looked.append(Task(job=task.job, look=answer.look))
+            return Looked(job=task.job, footage_s=answer.look.duration_s)
+        outcome = answer.outcome or task.job.refused(answer.reason)
+        return Finished(job=task.job, outcome=outcome, kind=answer.kind)
+
+    def _count_stillborn(self, place: _Place) -> None:
+        self._num_stillborn = 0 if place.seat.has_begun else self._num_stillborn + 1
+        if self._num_stillborn >= _MOST_STILLBORN:
+            message = (
+                f"{_MOST_STILLBORN} workers died as they started: raise memory_mb and "
+                "analysis_memory_mb in [execution], or reinstall"
             )
-            for seat in busy:
-                result = self._collect(seat)
-                if result is not None:
-                    yield result
+            raise CurationError(message)
 
-    def _free_seat(self) -> _Seat | None:
-        for seat in self._seats:
-            if seat.job is None and seat.process.is_alive():
-                return seat
-        if len(self._seats) < self._num_workers:
-            self._seats.append(self._seat())
-            return self._seats[-1]
-        return None
+    def _remove(self, place: _Place) -> None:
+        place.seat.end(now=True)
+        self._places.remove(place)
 
-    def _seat(self) -> _Seat:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=work, args=(theirs, self._setup), daemon=True)
-        # a worker is born deaf to Ctrl-C: the parent hears it and ends its workers
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-        return _Seat(process=process, connection=ours)
 
-    def _assign(self, seat: _Seat, job: VideoJob) -> None:
-        seat.job, seat.started_s = job, time.monotonic()
-        try:
-            seat.connection.send(job)
-        except OSError:  # it died idle; `_collect` finds it dead
-            return
-
-    def _collect(self, seat: _Seat) -> tuple[VideoOutcome, str] | None:
-        assert seat.job is not None
-        try:
-            if seat.connection.poll():
-                outcome, kind = seat.connection.recv()
-                seat.job = None
-                return outcome, kind
-        except (EOFError, OSError):
-            return self._replace(seat, "worker-died")
-        if not seat.process.is_alive():
-            return self._replace(seat, "worker-died")
-        if time.monotonic() - seat.started_s > self._timeout_s:
-            return self._replace(seat, "timed-out")
-        return None
-
-    def _replace(self, seat: _Seat, reason: str) -> tuple[VideoOutcome, str]:
-        """Give up on the seat's video and free its place for a new worker."""
-        job = seat.job
-        assert job is not None
-        seat.process.kill()
-        seat.process.join()
-        seat.connection.close()
-        self._seats.remove(seat)
-        return job.refused(reason), ""
+def look_seats(workers: int) -> int:
+    """How many workers look while `workers` curate; watching takes about a third of the time."""
+    return max(1, math.ceil(workers / 3))
