@@ -31,6 +31,15 @@ def make(
     cases_per_patient: Annotated[int, typer.Option(help="Videos of each patient.")] = 1,
     voice: Annotated[bool, typer.Option(help="A spoken audio track.")] = True,
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    identities: Annotated[
+        str, typer.Option(help="plain, or full: all kinds, everywhere.")
+    ] = "plain",
+    elderly_share: Annotated[float, typer.Option(help="Patients over 89.")] = 0.0,
+    blend_share: Annotated[float, typer.Option(help="Dissolves instead of cuts.")] = 0.0,
+    copy_share: Annotated[float, typer.Option(help="Videos with a re-encoded copy.")] = 0.0,
+    field: Annotated[str, typer.Option(help="full, or circle: round, on black.")] = "full",
+    rotation: Annotated[int, typer.Option(help="Flag for players, degrees.")] = 0,
+    variable_rate: Annotated[bool, typer.Option(help="Leave out and repeat frames.")] = False,
 ) -> None:
     """Write simulated videos with subtitles and ground truth, one folder per patient."""
     from rich.console import Console
@@ -55,6 +64,13 @@ def make(
         cases_per_patient=cases_per_patient,
         voice=voice,
         workers=workers,
+        identities=identities,
+        elderly_share=elderly_share,
+        blend_share=blend_share,
+        copy_share=copy_share,
+        field=field,
+        rotation=rotation,
+        variable_rate=variable_rate,
     )
     console = Console(stderr=True)
     with Progress(console=console) as bar:

@@ -105,3 +105,92 @@ def test_videos_without_a_voice_need_no_synthesiser(monkeypatch, tmp_path):
     (path,) = make_phantoms(PhantomRequest(out=tmp_path, **quiet))
     with av.open(str(path)) as container:
         assert len(container.streams.audio) == 1
+
+
+VARIED = {
+    "patients": 1,
+    "seed": 11,
+    "segments": (3, 3),
+    "size": (240, 160),
+    "speech_share": 0.0,
+    "voice": False,
+    "personal_overlay_share": 0.7,
+    "overlay_share": 0.0,
+    "fault_share": 0.0,
+    "identities": "full",
+    "elderly_share": 1.0,
+    "blend_share": 1.0,
+    "copy_share": 1.0,
+    "field": "circle",
+    "rotation": 90,
+    "variable_rate": True,
+}
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory):
+    return make_phantoms(PhantomRequest(out=tmp_path_factory.mktemp("varied"), **VARIED))
+
+
+def read(path):
+    truth = json.loads(path.with_suffix(".truth.json").read_text())
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+        turned = [np.rot90(f.to_ndarray(format="rgb24"), f.rotation // 90) for f in frames]
+        return truth, [round(frame.time * 8) for frame in frames], np.stack(turned)
+
+
+def test_every_kind_is_planted_in_names_and_tags_and_old_age_in_all(varied):
+    truth, _, _ = read(varied[0])
+    for kind, channels in truth["planted_by_kind"].items():
+        assert channels["tags"], kind
+        assert channels["file_name"], kind
+    assert int(truth["patient"]["age"]) > 89
+
+
+def test_a_turned_file_is_upright_for_who_obeys_its_flag(varied):
+    _, _, pictures = read(varied[0])
+    assert pictures.shape[1:3] == (160, 240)
+    assert pictures[:, 80, 120].mean() > 40  # the eye is in the middle
+    assert pictures[:, 60:100, 2:12].mean() < 8  # and the field is round, on black
+
+
+def test_burned_in_lines_are_where_the_truth_says(varied):
+    truth, numbers, pictures = read(varied[0])
+    times = np.array(numbers) / 8
+    burned = [segment for segment in truth["segments"] if segment["overlay"] == "personal"]
+    assert burned
+    for segment in burned:
+        shown = (times >= segment["overlay_start_s"] + 0.3) & (
+            times < segment["overlay_end_s"] - 0.3
+        )
+        mean = pictures[shown].mean(axis=0).max(axis=-1)
+        for left, top, right, bottom in segment["overlay_boxes"]:
+            assert np.ptp(mean[top:bottom, left:right]) > 40
+
+
+def test_an_uneven_rate_leaves_out_frames_and_repeats_some(varied):
+    truth, numbers, _ = read(varied[0])
+    assert 0.8 < len(numbers) / (truth["segments"][-1]["end_s"] * 8) < 0.99
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] == 0
+
+
+def test_blends_are_declared_in_place_of_cuts(varied):
+    truth, _, _ = read(varied[0])
+    assert truth["cuts"] == []
+    starts = [segment["start_s"] for segment in truth["segments"][1:]]
+    middles = [(blend["start_s"] + blend["end_s"]) / 2 for blend in truth["blends"]]
+    assert middles == pytest.approx(starts)
+
+
+def test_a_copy_is_the_same_operation_in_another_size(varied):
+    first, numbers, pictures = read(varied[0])
+    second, again, smaller = read(varied[1])
+    assert second["copy_of"] == varied[0].name
+    assert again == numbers
+    assert smaller.shape[1:3] == (120, 180)
+    assert second["narration"] == first["narration"]
+    shrunk = pictures[:, ::4, ::4].astype(int)[:, :40, :60] - smaller[:, ::3, ::3][:, :40, :60]
+    assert np.abs(shrunk).mean() < 12
+    assert varied[0].parent == varied[1].parent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
@@ -132,3 +132,9 @@ def invent_person(rng: np.random.Generator) -> Person:
         hospital=str(rng.choice(HOSPITALS)),
         phone=f"0{digits[:3]} {digits[3:]}{int(rng.integers(10, 100))}",
     )
+
+
+def grow_old(person: Person, rng: np.random.Generator) -> Person:
+    """The same person, 90 to 104 at the visit: an age that identifies."""
+    year = person.visit.year - int(rng.integers(90, 105))
+    return replace(person, born=person.born.replace(year=year, day=min(28, person.born.day)))

@@ -21,21 +21,30 @@ X264 = "weightp=0:mbtree=0"
 
 def write_mp4(
     path: Path,
-    frames: Iterable[Image],
+    frames: Iterable[tuple[int, Image]],
     *,
     fps: int,
     size: tuple[int, int],
     sound: NDArray[np.int16],
     sample_rate: int,
     tags: Mapping[str, str],
+    rotation: int = 0,
+    crf: int = 17,
 ) -> None:
     """Write `frames` (RGB, height x width of `size`) and mono `sound`; the name appears once done.
 
-    Same input, same decoded frames: one encoder thread.
+    Each frame comes with its number; numbers may be left out. Players turn the picture by
+    `rotation` degrees. Same input, same decoded frames: one encoder thread.
     """
     partial = path.with_name(f".{path.name}.partial")
+    options = {"movflags": "use_metadata_tags+faststart"}
     try:
-        _write(partial, frames, fps, size, sound, sample_rate, tags)
+        with av.open(str(partial), "w", format="mp4", options=options) as container:
+            container.metadata.update(tags)
+            video = _add_video(container, fps, size, crf)
+            if rotation:
+                video.set_display_rotation(rotation)
+            _fill(container, video, frames, fps, sound, sample_rate)
         with partial.open("rb") as stream:
             os.fsync(stream.fileno())
         partial.replace(path)
@@ -43,38 +52,41 @@ def write_mp4(
         partial.unlink(missing_ok=True)
 
 
-def _write(
-    partial: Path,
-    frames: Iterable[Image],
+def _add_video(
+    container: av.container.OutputContainer, fps: int, size: tuple[int, int], crf: int
+) -> av.VideoStream:
+    video = container.add_stream("libx264", rate=fps)
+    video.width, video.height = size
+    video.pix_fmt = "yuv420p"
+    video.codec_context.thread_count = 1
+    video.codec_context.time_base = Fraction(1, fps)
+    keyframes = str(fps * 2)
+    video.options = {"preset": "veryfast", "crf": str(crf), "g": keyframes, "x264-params": X264}
+    return video
+
+
+def _fill(
+    container: av.container.OutputContainer,
+    video: av.VideoStream,
+    frames: Iterable[tuple[int, Image]],
     fps: int,
-    size: tuple[int, int],
     sound: NDArray[np.int16],
     sample_rate: int,
-    tags: Mapping[str, str],
 ) -> None:
-    options = {"movflags": "use_metadata_tags+faststart"}
-    with av.open(str(partial), "w", format="mp4", options=options) as container:
-        container.metadata.update(tags)
-        video = container.add_stream("libx264", rate=fps)
-        video.width, video.height = size
-        video.pix_fmt = "yuv420p"
-        video.codec_context.thread_count = 1
-        video.codec_context.time_base = Fraction(1, fps)
-        keyframes = str(fps * 2)
-        video.options = {"preset": "veryfast", "crf": "17", "g": keyframes, "x264-params": X264}
-        audio = container.add_stream("aac", rate=sample_rate, layout="mono")
-        audio.bit_rate = 48_000
-        audio.options = {"aac_coder": "fast"}
-        played = 0
-        for index, image in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, fps)
-            container.mux(video.encode(frame))
-            until = min(len(sound), (index + 1) * sample_rate // fps // BLOCK * BLOCK)
-            played = _play(container, audio, sound, played, until)
-        _play(container, audio, sound, played, len(sound))
-        container.mux(video.encode(None))
-        container.mux(audio.encode(None))
+    """Pictures and sound side by side, so that neither waits long for the other."""
+    audio = container.add_stream("aac", rate=sample_rate, layout="mono")
+    audio.bit_rate = 48_000
+    audio.options = {"aac_coder": "fast"}
+    played = 0
+    for index, image in frames:
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame.pts, frame.time_base = index, Fraction(1, fps)
+        container.mux(video.encode(frame))
+        until = min(len(sound), (index + 1) * sample_rate // fps // BLOCK * BLOCK)
+        played = _play(container, audio, sound, played, until)
+    _play(container, audio, sound, played, len(sound))
+    container.mux(video.encode(None))
+    container.mux(audio.encode(None))
 
 
 def _play(

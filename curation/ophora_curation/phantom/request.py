@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as value_field
 from pathlib import Path
 
 from ophora_curation.phantom.errors import InvalidRequest, UnknownPhase
 from ophora_curation.phases import PHASES
 
-SHARES = ("speech_share", "overlay_share", "personal_overlay_share", "fault_share")
+SHARES = (
+    *("speech_share", "overlay_share", "personal_overlay_share", "fault_share"),
+    *("blend_share", "elderly_share", "copy_share"),
+)
+FIELDS = ("full", "circle")
+IDENTITIES = ("plain", "full")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +26,13 @@ class PhantomRequest:
     `weights` say how often each phase occurs (missing: 1, or 0 when any is given); `phases`
     restricts the choice. Shares are of videos (`speech_share`: no subtitle file, only the voice)
     or of segments (the others). `voice=False` leaves the voice out of the sound.
+
+    `identities="full"` also writes hospital, phone and age into overlays, file names and tags, and
+    burns the data in as patient_overlay.py does. `elderly_share` is of patients, who are then over
+    89; `blend_share` of the passages between segments, which then dissolve or fade through black;
+    `copy_share` of videos, which then have a second file of the same operation in another size.
+    `field="circle"` shows the eye in a round microscope picture on black. `rotation` is a flag that
+    players obey; the picture it gives is upright. `variable_rate` leaves out and repeats frames.
     """
 
     out: Path
@@ -28,7 +41,7 @@ class PhantomRequest:
     size: tuple[int, int] = (192, 128)  # width, height
     fps: int = 8
     phases: tuple[str, ...] = PHASES
-    weights: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, float] = value_field(default_factory=dict)
     speech_share: float = 0.2
     overlay_share: float = 0.25
     personal_overlay_share: float = 0.06
@@ -37,6 +50,13 @@ class PhantomRequest:
     segments: tuple[int, int] = (5, 12)
     voice: bool = True
     workers: int = 1
+    identities: str = "plain"
+    elderly_share: float = 0.0
+    blend_share: float = 0.0
+    copy_share: float = 0.0
+    field: str = "full"
+    rotation: int = 0  # degrees, counter-clockwise as FFmpeg counts
+    variable_rate: bool = False
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -54,6 +74,14 @@ class PhantomRequest:
             raise InvalidRequest(f"size={width}x{height}: must be even and from 64x48 to 3840x2160")
         if not 1 <= self.segments[0] <= self.segments[1] <= 200:
             raise InvalidRequest(f"segments={self.segments}: must be 1 <= fewest <= most <= 200")
+        for name, allowed in (
+            ("identities", IDENTITIES),
+            ("field", FIELDS),
+            ("rotation", (0, 90, 180, 270)),
+        ):
+            if getattr(self, name) not in allowed:
+                choices = ", ".join(map(str, allowed))
+                raise InvalidRequest(f"{name}={getattr(self, name)!r}: must be one of {choices}")
         self._check_shares()
         self._check_phases()
 

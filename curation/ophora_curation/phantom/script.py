@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ophora_curation.phantom.narration import (
     place_sentences,
     spoken_length,
 )
+from ophora_curation.phantom.passage import Passage, choose_passages
 from ophora_curation.phantom.request import PhantomRequest
 from ophora_curation.phases import PHASES
 
@@ -40,6 +41,7 @@ class Script:
     segments: tuple[Segment, ...]
     narration: tuple[Utterance, ...]
     frames: int
+    passages: Mapping[int, Passage] = field(default_factory=dict)  # blends, by frame
 
 
 def choose_phases(
@@ -85,7 +87,21 @@ def write_script(rng: np.random.Generator, request: PhantomRequest, person: Pers
             not_before_s=narration[-1].end_s + 0.05 if narration else 0.0,
         )
         cursor += frames
-    return Script(segments=tuple(segments), narration=tuple(narration), frames=cursor)
+    return Script(
+        segments=tuple(segments),
+        narration=tuple(narration),
+        frames=cursor,
+        passages=_passages(request, segments),
+    )
+
+
+def _passages(request: PhantomRequest, segments: Sequence[Segment]) -> dict[int, Passage]:
+    """Drawn from the segments' own seeds: a request without blends stays what it was."""
+    if request.blend_share == 0:
+        return {}
+    rng = np.random.default_rng([segment.seed for segment in segments])
+    starts = [segment.first for segment in segments[1:]]
+    return choose_passages(rng, starts, share=request.blend_share, fps=request.fps)
 
 
 def _choose_overlay(rng: np.random.Generator, request: PhantomRequest) -> str:
