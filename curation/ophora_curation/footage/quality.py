@@ -1,21 +1,21 @@
-"""Whether a clip's picture is worth training on: lit, sharp, moving, calm and inside the eye.
+"""Whether a clip is worth keeping: enough movement but not too much, nothing wrong, an eye in it.
 
-The paper's dynamics filter removes clips with extreme temporal dynamics; the measures here also
-catch what a recorder does wrong (freeze, black, blur) and a camera that has left the eye.
+Scores are kept for every clip, so that thresholds can be chosen from a site's own recordings. A
+microscope's view is nearly still, so movement is judged by the faster parts of the picture and
+separately from what is plainly wrong (freeze, black, blur, damage) and a camera that has left the
+eye.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ophora_curation.footage.observation import Observation
 from ophora_curation.footage.spans import ClipSpan
 from ophora_curation.settings import CurationSettings
 
-_BLACK_LUMA = 20.0
-_FLAT_SPREAD = 10.0
-_MAX_BAD_SHARE = 0.15  # of a clip's frames
-_MIN_FIELD = 0.15  # eyes had 0.26 and more, rooms 0.06 and less
+_PEAK = 95  # percentile of motion within a clip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,27 +26,18 @@ class Quality:
     reasons: tuple[str, ...]
 
 
-def judge(span: ClipSpan, seen: Observation, settings: CurationSettings, fps: float) -> Quality:
-    """Measure one span."""
+def judge(span: ClipSpan, seen: Observation, settings: CurationSettings) -> Quality:
+    """Measure one span against the site's thresholds."""
     part = slice(span.first, span.last + 1)
-    dark = (seen.luma[part] < _BLACK_LUMA) | (seen.spread[part] < _FLAT_SPREAD)
-    fresh = seen.motion[part][~seen.repeated[part]]
-    usual = float(np.median(seen.sharpness)) or 1.0
-    scores = {
-        "black": float(dark.mean()),
-        "frozen_s": _longest_run(seen.repeated[part]) / fps,
-        "motion": float(np.median(fresh)) if fresh.size else 0.0,
-        "motion_peak": float(np.percentile(fresh, 95)) if fresh.size else 0.0,
-        "blurred": float((seen.sharpness[part] < settings.min_sharpness * usual).mean()),
-        "field": float(np.median(seen.field[part])),
-    }
+    scores = _measure(span, seen, settings)
     found = {
-        "black": scores["black"] > _MAX_BAD_SHARE,
+        "black": scores["black"] > settings.max_bad_share,
         "frozen": scores["frozen_s"] > settings.max_frozen_s,
         "static": scores["motion"] < settings.min_motion,
         "violent": scores["motion"] > settings.max_motion,
-        "blurred": scores["blurred"] > _MAX_BAD_SHARE,
-        "out-of-field": scores["field"] < _MIN_FIELD,
+        "blurred": scores["blurred"] > settings.max_bad_share,
+        "out-of-field": scores["field"] < settings.min_field,
+        "damaged": bool(seen.damaged[part].any()),
     }
     return Quality(
         scores={name: round(score, 4) for name, score in scores.items()},
@@ -54,9 +45,35 @@ def judge(span: ClipSpan, seen: Observation, settings: CurationSettings, fps: fl
     )
 
 
-def _longest_run(flags: np.typing.NDArray[np.bool_]) -> int:
-    longest = run = 0
-    for flag in flags:
-        run = run + 1 if flag else 0
-        longest = max(longest, run)
-    return longest
+def _measure(span: ClipSpan, seen: Observation, settings: CurationSettings) -> dict[str, float]:
+    part = slice(span.first, span.last + 1)
+    luma, spread = seen.luma[part], seen.spread[part]
+    dark = (luma < settings.black_luma) | (spread < settings.min_spread)
+    fresh = seen.motion[part][~seen.repeated[part]]
+    usual = float(np.median(seen.sharpness)) or 1.0
+    return {
+        "black": float(dark.mean()),
+        "frozen_s": _longest_hold_s(seen.repeated[part], seen.times_s[part], span.end_s),
+        "motion": float(np.median(fresh)) if fresh.size else 0.0,
+        "motion_peak": float(np.percentile(fresh, _PEAK)) if fresh.size else 0.0,
+        "blurred": float((seen.sharpness[part] < settings.min_sharpness * usual).mean()),
+        "field": float(np.median(seen.field[part])),
+        "damaged": float(seen.damaged[part].mean()),
+        "repeated": float(seen.repeated[part].mean()),
+        "luma": float(luma.mean()),
+        "spread": float(spread.mean()),
+        "sharpness": float(np.median(seen.sharpness[part])),
+    }
+
+
+def _longest_hold_s(
+    repeated: npt.NDArray[np.bool_], times_s: npt.NDArray[np.float64], end_s: float
+) -> float:
+    """Longest time that one picture is shown beyond its own frame, in seconds."""
+    fresh = np.flatnonzero(~repeated)
+    if not fresh.size:
+        return end_s - float(times_s[0])
+    shown = np.append(times_s[fresh], end_s)
+    starts = np.append(shown[0] - times_s[0], np.diff(shown))  # before the first fresh frame, too
+    one_frame_s = float(np.median(np.diff(times_s))) if times_s.size > 1 else 0.0
+    return max(0.0, float(starts.max()) - one_frame_s)

@@ -50,17 +50,18 @@ class PyavImage:
     def planes(self) -> Planes:
         """Views where the picture has 8 bits; otherwise the upper 8 of each value."""
         frame, name = self.frame, self.frame.format.name
+        turns = round(frame.rotation / 90) % 4
         is_full = frame.color_range == _FULL_RANGE or name.startswith("yuvj")
         if name == "gray":
-            return Planes(y=_plane(frame, 0), u=_GREY, v=_GREY, full_range=is_full)
+            return Planes(y=_plane(frame, 0), u=_GREY, v=_GREY, full_range=is_full, turns=turns)
         if name in _DEEP:
             y, u, v = (_upper_bits(frame, number, _DEEP[name]) for number in range(3))
-            return Planes(y=y, u=u, v=v, full_range=is_full)
+            return Planes(y=y, u=u, v=v, full_range=is_full, turns=turns)
         if name not in _PLANAR:
             frame = frame.reformat(format="yuv420p", threads=1)
             is_full = frame.color_range == _FULL_RANGE
         y, u, v = (_plane(frame, number) for number in range(3))
-        return Planes(y=y, u=u, v=v, full_range=is_full)
+        return Planes(y=y, u=u, v=v, full_range=is_full, turns=turns)
 
     def picture(self) -> Picture:
         """RGB, turned by the container's display matrix."""

@@ -31,6 +31,7 @@ class Planes:
     u: Plane = field(repr=False)
     v: Plane = field(repr=False)
     full_range: bool = False  # luma uses 0-255 instead of 16-235
+    turns: int = 0  # quarter turns counter-clockwise that make it upright
 
 
 class Image(Protocol):
