@@ -46,11 +46,12 @@ def main(descriptor: int, parent: int) -> None:
 def _settle(stage: Stage, setup: WorkerSetup, parent: int) -> Confinement:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     looks = stage == "look"
+    writes = not looks or setup.settings.decoder == "decord"  # which copies what DICOM encapsulates
     execution = setup.execution
     confinement = limit_process(
         memory_mb=execution.analysis_memory_mb if looks else execution.memory_mb,
         network=bool(setup.refine.endpoint) and not looks,
-        writes_mb=0 if looks else None,
+        writes_mb=None if writes else 0,
     )
     # after the namespaces: entering one forgets it
     with contextlib.suppress(OSError, AttributeError):

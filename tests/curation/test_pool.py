@@ -45,7 +45,7 @@ def test_every_fault_costs_its_own_video(tmp_path: Path) -> None:
         "curate:hang": ("timed-out",),
     }
     jobs = [fake_job(number, what) for number, what in enumerate([*wanted, "good"])]
-    pool = pool_for(tmp_path, workers=2, video_timeout_s=1.5, memory_mb=1024)
+    pool = pool_for(tmp_path, workers=2, video_timeout_s=4.0, memory_mb=1024)
     assert sorted(fates(pool, iter(jobs)).items()) == sorted(
         (f"v{number}", reasons) for number, reasons in enumerate([*wanted.values(), ()])
     )

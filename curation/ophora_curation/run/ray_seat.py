@@ -55,12 +55,16 @@ class RaySeat:
         self._ray = ray
         self._actor = actor
         self._begun = actor.begun.remote()
+        self._has_begun = False
         self.answered: Any = None
 
     @property
     def has_begun(self) -> bool:
-        """Whether the cluster had room for the actor."""
-        return bool(self._ray.wait([self._begun], timeout=0)[0])
+        """Whether the cluster had room for the actor and it could start."""
+        if not self._has_begun and self._ray.wait([self._begun], timeout=0)[0]:
+            with contextlib.suppress(self._ray.exceptions.RayError):
+                self._has_begun = bool(self._ray.get(self._begun))
+        return self._has_begun
 
     @property
     def is_alive(self) -> bool:

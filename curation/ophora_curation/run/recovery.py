@@ -9,6 +9,7 @@ video is curated again.
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from ophora_curation.errors import StoreFull
@@ -33,7 +34,8 @@ def check_writable(out: CurationPaths) -> None:
             trial.write_bytes(b"x")
             trial.unlink()
         except OSError as error:
-            trial.unlink(missing_ok=True) if os.access(folder, os.W_OK) else None
+            with suppress(OSError):
+                trial.unlink()
             raise (store_full(error) or StoreFull(READ_ONLY)) from error
 
 

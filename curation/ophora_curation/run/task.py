@@ -63,7 +63,8 @@ _OURS = (
 )
 _PLAIN = frozenset(
     {
-        *(("fractions", "Fraction"), ("numpy", "ndarray"), ("numpy", "dtype")),
+        *(("fractions", "Fraction"), ("pathlib", "PosixPath")),
+        *(("numpy", "ndarray"), ("numpy", "dtype")),
         *(("numpy._core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar")),
         *(("numpy._core.numeric", "_frombuffer"), ("_codecs", "encode")),
     }
