@@ -21,11 +21,16 @@ _PERSIST_S = 0.25
 _BLENDS_S = (0.3, 0.5, 0.75, 1.1, 1.6, 2.2)
 _MAX_RESIDUAL = 0.2  # distance from the line, as a share of the line's length
 _MAX_STEP = 0.45  # of a blend in one frame; more is a cut
+_DIP = 3  # of the lengths above: how long a fade to black and one back may take, each
+_DIP_DEPTH = 0.4  # of the light before and after that is left in the middle
+_DIP_EDGE = 0.92
 _STEADY = 0.15  # of a blend that may pass in the quarter of its length before it and after it
 _ENDS = 0.04  # of a blend that still counts as one of its ends
+_MAX_SHARED = 0.3  # of two blends that follow each other, as a fade out and a fade in do
 _DARK = 20.0
 _FLAT = 2.0  # standard deviation of luma below which a picture shows nothing
-_STRONG = 2.0  # a change this many times over both limits needs a third of the decorrelation
+_STRONG = 2.0  # a change this many times over both limits, or a straight blend between plateaus,
+_STRICT = 3.0  # needs only this part of the decorrelation: one eye in two shots looks alike
 
 
 class PlanesDetector:
@@ -40,6 +45,7 @@ class PlanesDetector:
         self.lag = 2 * reach
         self._thumbs: deque[Vector] = deque(maxlen=reach + self._persist + 2)
         self._changes: deque[tuple[float, bool]] = deque(maxlen=self._thumbs.maxlen)
+        self._levels: deque[float] = deque(maxlen=self._thumbs.maxlen)
         self._num_luma = 0
         self._count = 0
         self._cuts: list[tuple[int, float]] = []
@@ -56,6 +62,7 @@ class PlanesDetector:
         if found is not None:
             self._cuts.append(found)
         if self._settings.dissolve_min_difference > 0:
+            self._judge_dip(self._lengths[_DIP])
             for length in self._lengths:
                 if self._count % max(1, length // 8) == 0:
                     self._judge_blend(length)
@@ -64,7 +71,7 @@ class PlanesDetector:
         """Cuts and blends so far; a blend swallows the cuts in it."""
         tail = range(max(1, self._count - self._persist), self._count)
         late = [found for frame in tail if (found := self._judge_cut(frame)) is not None]
-        blends = list(_best(self._blends))
+        blends = _best(self._blends)
         cuts = [
             Boundary(begin=frame, end=frame)
             for frame in self._spaced([*self._cuts, *late])
@@ -100,7 +107,7 @@ class PlanesDetector:
             change >= _STRONG * limits.cut_min_difference
             and change >= _STRONG * limits.cut_min_ratio * usual
         )
-        least = limits.cut_min_decorrelation / (3.0 if is_strong else 1.0)
+        least = limits.cut_min_decorrelation / (_STRICT if is_strong else 1.0)
         is_cut = apart >= least and self._persists(at, apart)
         return (frame, change) if is_cut else None
 
@@ -122,9 +129,13 @@ class PlanesDetector:
     def _decorrelation(self, one: int, two: int) -> float:
         """1 - correlation of luma: 0 for the same picture at any brightness, about 1 for another.
 
-        A picture without contrast, as black is, equals only another of the same brightness.
+        What is dark in both, as the surround of a round field is, says nothing. A picture without
+        contrast, as black is, equals only another of the same brightness.
         """
         first, second = (self._thumbs[at][: self._num_luma] for at in (one, two))
+        lit = np.maximum(first, second) > _DARK
+        if lit.any():
+            first, second = first[lit], second[lit]
         means = float(first.mean()), float(second.mean())
         first, second = first - means[0], second - means[1]
         flat = [float(part.dot(part)) < part.size * _FLAT**2 for part in (first, second)]
@@ -134,6 +145,22 @@ class PlanesDetector:
             return 1.0
         scale = float(np.sqrt(first.dot(first) * second.dot(second)))
         return 1.0 - float(first.dot(second)) / scale
+
+    def _judge_dip(self, reach: int) -> None:
+        """Whether the picture went dark and came back around the frame `reach` frames ago."""
+        self._levels.append(float(self._thumbs[-1][: self._num_luma].mean()))
+        if len(self._levels) <= 2 * reach:
+            return
+        levels = np.array(self._levels)[-2 * reach - 1 :]
+        before, after = float(levels[:reach].max()), float(levels[reach + 1 :].max())
+        if levels[reach] > min(levels.min(), _DIP_DEPTH * min(before, after)):
+            return
+        first = int(np.flatnonzero(levels[:reach] >= _DIP_EDGE * before)[-1])
+        last = reach + int(np.flatnonzero(levels[reach:] >= _DIP_EDGE * after)[0])
+        steps = np.diff(levels[first : last + 1])
+        if max(-steps.min() / before, steps.max() / after) < _MAX_STEP + _ENDS:
+            base = self._count - levels.size
+            self._blends.append((0.0, Boundary(begin=base + first + 1, end=base + last)))
 
     def _judge_blend(self, length: int) -> None:
         """Whether the frames that end a steady time ago are a blend of this length."""
@@ -178,7 +205,7 @@ class PlanesDetector:
         means = [float(self._thumbs[at][: self._num_luma].mean()) for at in (first, last)]
         if min(means) < _DARK < max(means) - self._settings.dissolve_min_difference:
             return True  # a fade from or to black
-        return self._decorrelation(first, last) >= 0.5 * self._settings.cut_min_decorrelation
+        return self._decorrelation(first, last) >= self._settings.cut_min_decorrelation / _STRICT
 
 
 def _residual(thumb: Vector, start: Vector, line: Vector, size: float) -> float:
@@ -188,13 +215,23 @@ def _residual(thumb: Vector, start: Vector, line: Vector, size: float) -> float:
     return float(np.abs(offset - share * line).mean()) / size
 
 
-def _best(found: Sequence[tuple[float, Boundary]]) -> Iterator[Boundary]:
-    """Of blends that overlap, the straightest one."""
-    kept: list[tuple[float, Boundary]] = []
-    for residual, blend in sorted(found, key=lambda pair: pair[1]):
-        if kept and blend.begin <= kept[-1][1].end:
-            if residual < kept[-1][0]:
-                kept[-1] = (residual, blend)
-            continue
-        kept.append((residual, blend))
-    return (blend for _, blend in kept)
+def _best(found: Sequence[tuple[float, Boundary]]) -> list[Boundary]:
+    """Of blends that overlap, the straightest; a fade out and the fade in after it become one."""
+    kept: list[Boundary] = []
+    for _, blend in sorted(found):
+        if all(_shared(other, blend) <= _MAX_SHARED for other in kept):
+            kept.append(blend)
+    joined: list[Boundary] = []
+    for blend in sorted(kept):
+        if joined and blend.begin <= joined[-1].end:
+            end = max(blend.end, joined[-1].end)
+            joined[-1] = Boundary(begin=joined[-1].begin, end=end)
+        else:
+            joined.append(blend)
+    return joined
+
+
+def _shared(one: Boundary, two: Boundary) -> float:
+    """Frames in both, as a share of the shorter."""
+    frames = min(one.end, two.end) - max(one.begin, two.begin)
+    return frames / min(one.end - one.begin, two.end - two.begin)
