@@ -59,7 +59,7 @@ def page_router(desk: ReviewDesk, *, tier: Tier, code: str, reviewer: str) -> AP
         return render("clip.html", **_view(desk, desk.clip(clip_id)))
 
     @router.get("/clips/{clip_id}/sheet")
-    def sheet(clip_id: ClipId, columns: Annotated[int, Query(ge=1, le=8)] = 4) -> Response:
+    def sheet(clip_id: ClipId, columns: Annotated[int, Query(ge=1, le=8)] = 3) -> Response:
         row = desk.clip(clip_id)
         jpeg = contact_sheet(desk.file(row), row.findings, columns=columns)
         return Response(jpeg, media_type="image/jpeg")

@@ -17,19 +17,21 @@ from ophora_curation.store.records import Finding
 Picture = npt.NDArray[np.uint8]
 _GAP = 6
 _CELL_WIDTH = 360
+_LABEL = 19  # height of a label
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _JPEG_QUALITY = 88
 _MASKED, _HARMLESS, _BARRED = (64, 192, 87), (255, 176, 32), (240, 62, 62)  # RGB
 _BARRED_KINDS = frozenset({"personal", "face"})
 
 
 def contact_sheet(
-    path: Path, findings: Sequence[Finding], *, columns: int = 4, num_frames: int = 8
+    path: Path, findings: Sequence[Finding], *, columns: int = 3, rows: int = 3
 ) -> bytes:
-    """A JPEG of `num_frames` frames (fewer in a shorter clip), `columns` in a row.
+    """A JPEG of `columns` x `rows` frames at most; a shorter clip has fewer.
 
     Raises `DecisionRefused` for a file that can't be decoded.
     """
-    pictures = sample_frames(path, num_frames)
+    pictures = sample_frames(path, columns * rows)
     cells = [_cell(picture, findings) for picture in pictures]
     height, width = cells[0].shape[:2]
     columns = min(columns, len(cells))
@@ -80,14 +82,18 @@ def _cell(picture: Picture, findings: Sequence[Finding]) -> Picture:
         colour = _colour(found)
         left, top, right, bottom = (round(side * scale) for side in found.box)
         cv2.rectangle(cell, (left, top), (right, bottom), colour, 2, cv2.LINE_AA)
-        above = top - 5 if top > 16 else bottom + 14
-        place = (left, min(above, size[1] - 4))
         label = f"{found.kind}, masked" if found.masked else found.kind
-        for thickness, ink in ((3, (0, 0, 0)), (1, colour)):
-            cv2.putText(
-                cell, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, ink, thickness, cv2.LINE_AA
-            )
+        _write(cell, label, colour, left=left, top=top - _LABEL if top >= _LABEL else bottom)
     return cell
+
+
+def _write(cell: Picture, label: str, colour: tuple[int, int, int], *, left: int, top: int) -> None:
+    """Dark letters on a bar of the outline's colour, kept inside the cell."""
+    (width, _), _ = cv2.getTextSize(label, _FONT, 0.5, 1)
+    left = max(0, min(left, cell.shape[1] - width - 8))
+    top = max(0, min(top, cell.shape[0] - _LABEL))
+    cv2.rectangle(cell, (left, top), (left + width + 8, top + _LABEL), colour, cv2.FILLED)
+    cv2.putText(cell, label, (left + 4, top + 14), _FONT, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
 
 
 def _colour(found: Finding) -> tuple[int, int, int]:

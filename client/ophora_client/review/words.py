@@ -15,13 +15,13 @@ TIER_WORDS: Mapping[str, str] = MappingProxyType(
 )
 SCORE_WORDS: Mapping[str, str] = MappingProxyType(
     {
-        "motion": "motion, % of width a second",
-        "motion_peak": "fastest motion, % of width a second",
+        "motion": "motion, % of width/s",
+        "motion_peak": "fastest, % of width/s",
         "frozen_s": "longest freeze, s",
         "black": "share of dark frames",
         "blurred": "share of blurred frames",
         "sharpness": "sharpness, of the video's median",
-        "field": "share that looks like an eye",
+        "field": "share of eye in the middle",
     }
 )
 

@@ -124,7 +124,7 @@ def _bar_to_approval(clip: ClipRow) -> str:
     if clip.residual < 0:
         return "the written clip was not searched again, so nobody knows what is left in it"
     if clip.residual > 0:
-        return f"{clip.residual} findings are left in the written clip"
+        return f"findings left in the written clip: {clip.residual}"
     if any(found.kind in _NEEDS_MASK and not found.masked for found in clip.findings):
         return "something personal or a face was found and is not masked"
     if not clip.instruction:

@@ -88,7 +88,7 @@ def test_return_takes_an_accepted_clip_back(site: Site, desk: ReviewDesk) -> Non
 
 def test_what_is_left_in_a_clip_bars_its_approval(site: Site, desk: ReviewDesk) -> None:
     clip = desk.queue("quarantine")[2]
-    with pytest.raises(DecisionRefused, match="1 findings are left"):
+    with pytest.raises(DecisionRefused, match="left in the written clip: 1"):
         desk.decide(ask(desk, clip, "approve"))
     assert desk.clip(clip.clip_id) == clip
     assert desk.reviews(clip.clip_id) == []

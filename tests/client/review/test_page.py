@@ -128,7 +128,7 @@ def test_a_queue_is_decided_with_the_keyboard_alone(
     wait_for_clip(page, third)
     assert page.is_disabled("button.approve")
     page.keyboard.press("a")
-    wait_for_notice(page, "1 findings are left")
+    wait_for_notice(page, "left in the written clip: 1")
     assert desk.clip(third).tier == "quarantine"
 
     page.click('.tab[data-tab="p2ft"]')

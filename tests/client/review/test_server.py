@@ -134,7 +134,7 @@ def test_a_clip_is_shown_with_what_was_found(browser: httpx.Client, desk: Review
     assert "overlay unread" in shown
     assert "personal" in shown
     assert 'data-no-approve=""' in shown
-    assert "1 findings are left" in browser.get(f"/clips/{faced.clip_id}").text
+    assert "left in the written clip: 1" in browser.get(f"/clips/{faced.clip_id}").text
 
 
 def test_the_sheet_outlines_findings(browser: httpx.Client, desk: ReviewDesk) -> None:
@@ -184,7 +184,7 @@ def test_bad_requests_are_named_and_decide_nothing(browser: httpx.Client, desk: 
     barred = choice(desk, "approve", position=2)
     refused = browser.post(barred[0], json=barred[1], headers=from_page(browser))
     assert refused.status_code == 409
-    assert "1 findings are left" in refused.json()["message"]
+    assert "left in the written clip: 1" in refused.json()["message"]
     assert len(desk.queue("quarantine")) == 3
     assert browser.post(path, json=body, headers=from_page(browser)).status_code == 200
     again = browser.post(path, json=body, headers=from_page(browser))

@@ -52,7 +52,7 @@ def test_an_approved_clip_is_p2ft_only_with_nothing_on_screen() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"residual": 2}, "2 findings are left"),
+        ({"residual": 2}, "left in the written clip: 2"),
         ({"residual": -1}, "not searched again"),
         ({"sha256": ""}, "no clip was written"),
         ({"instruction": ""}, "no instruction"),

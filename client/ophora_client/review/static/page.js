@@ -29,7 +29,7 @@ function notice(text, kind = "") {
 }
 
 async function load(id) {
-  const columns = window.innerWidth < 700 ? 2 : 4;
+  const columns = window.innerWidth < 700 ? 2 : 3;
   const media = (path) => get(path, "blob").then((blob) => ({ url: URL.createObjectURL(blob) }), (error) => ({ error }));
   const [html, sheet, video] = await Promise.all([
     get(`/clips/${id}`, "text"), media(`/clips/${id}/sheet?columns=${columns}`), media(`/clips/${id}/video`),
