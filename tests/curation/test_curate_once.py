@@ -4,26 +4,36 @@ from pathlib import Path
 
 import pytest
 
-from ophora_curation.errors import CurationBusy
+from curation_fakes import paths_in
+from film_fakes import curate_films, make_films
+from ophora_curation.errors import CurationBusy, NotAFolder
 from ophora_curation.pipeline import curate
-from ophora_curation.settings import CurationPaths, CurationSettings
+from ophora_curation.settings import CurationSettings
 
 
 def test_a_second_run_leaves_the_clips_of_the_first_alone(tmp_path: Path) -> None:
-    videos, site = tmp_path / "videos", tmp_path / "site"
-    videos.mkdir()
-    site.mkdir()
-    paths = CurationPaths(manifest=site / "manifest.sqlite", clips=site / "clips")
+    videos, site = make_films(tmp_path / "videos", patients=1), tmp_path / "site"
     refused: list[bool] = []
 
     def meanwhile(_: object) -> None:
-        draft = paths.clips / ".part-0123.mp4"  # as the first run's worker has it now
+        draft = site / "clips" / ".part-0123.mp4"  # as the first run's worker has it now
         draft.touch()
         with pytest.raises(CurationBusy):
-            curate(videos, out=paths, settings=CurationSettings(), key=b"k" * 32)
+            curate_films(videos, site)
         refused.append(draft.exists())
 
-    (videos / "stray.mp4").write_bytes(b"x")
-    curate(videos, out=paths, settings=CurationSettings(), key=b"k" * 32, progress=meanwhile)
+    curate_films(videos, site, progress=meanwhile)
     assert refused
     assert all(refused)
+
+
+def test_a_folder_that_is_not_there_is_named_by_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(NotAFolder) as caught:
+        curate(
+            tmp_path / "Mary_Poe",
+            out=paths_in(tmp_path / "site"),
+            settings=CurationSettings(),
+            key=b"k" * 32,
+        )
+    assert "Poe" not in str(caught.value)
+    assert not (tmp_path / "site").exists()
