@@ -97,8 +97,8 @@ def _stem(request: PhantomRequest, person: Person) -> str:
     if request.identities == "plain":
         return f"{person.last}_{person.visit:%Y%m%d}_OD"
     place, phone = in_file_name(person.hospital), in_file_name(person.phone)
-    age = person.facts()["age"]
-    return f"{person.last}_{person.visit:%Y%m%d}_{place}_{phone}_{age}y_OD"
+    age = in_file_name(f"Age {person.facts()['age']}")
+    return f"{person.last}_{person.visit:%Y%m%d}_{place}_{phone}_{age}_OD"
 
 
 def _tags(request: PhantomRequest, person: Person) -> dict[str, str]:

@@ -38,7 +38,7 @@ def _forms(person: Person) -> dict[str, set[str]]:
     age = int(facts["age"])
     days = (person.born, person.visit)
     dates = {day.strftime(form) for day in days for form in ("%d.%m.%Y", "%Y%m%d", "%Y-%m-%d")}
-    ages = {f"Age {age}", f"{age} years", f"{age}y"} if age > 89 else set()
+    ages = {f"Age {age}", in_file_name(f"Age {age}"), f"{age} years"} if age > 89 else set()
     return {
         "name": {person.last, person.last.upper(), person.doctor, f"{person.first} {person.last}"},
         "record_number": {person.mrn},
