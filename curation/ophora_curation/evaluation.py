@@ -1,25 +1,31 @@
 """How well a curated folder of phantom videos agrees with its ground truth.
 
 Every figure comes with its sample size. Planted strings are searched in the bytes of everything
-curation left behind, whole and by their words.
+curation left behind, whole and by their words; burned-in lines in the pixels of written clips.
 """
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ophora_curation.phantom.search import find_strings
 from ophora_curation.store.identity import content_hash
 from ophora_curation.store.manifest import Manifest
 from ophora_curation.store.records import ClipRow
 from ophora_curation.text.vocabulary import allowed_words
 
+__all__ = ["CurationScore", "Share", "find_strings", "score"]
+
 _TRUTH = ".truth.json"
 _TRAINING = ("p2ft", "tpt")
 _WORD = re.compile(r"[^\W\d_]{4,}|\d{6,}")  # shorter figures occur by chance
+_TOUCH_S = 0.15  # a clip that reaches so far into a segment shows it
+_LATE_S = 0.5  # an instruction may begin early or end late by so much
+_CROPPED = 0.02  # difference of aspect ratios
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,91 +45,195 @@ class CurationScore:
     """Agreement with the truth."""
 
     phase_match: Share  # training clips whose recognised phase is the true one
-    clip_precision: Share  # training clips of a sound segment without personal overlay
-    clip_recall: Share  # sound segments that were narrated and became training clips
+    clip_precision: Share  # training clips without fault and without legible personal data
+    clip_recall: Share  # clips of sound, narrated segments that became training clips
+    p2ft_precision: Share  # p2ft clips that show no overlay, no fault and no room
+    p2ft_recall: Share  # clean, narrated segments that have a p2ft clip
     tier_match: Share  # training clips in the tier that their overlay asks for
-    personal_held: Share  # personal overlays kept out of both training tiers
+    personal_held: Share  # clips with personal overlays held back, or without a legible line
     faults_found: Share  # faulty segments kept out
     planted_absent: Share  # planted strings and their words found nowhere
+    planted_by_kind: dict[tuple[str, str], Share]  # the same by kind and channel, whole strings
     tiers: dict[tuple[str, str], int]  # true overlay, tier -> clips
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Video:
+    """A phantom video with its truth."""
+
+    path: Path
+    truth: dict[str, Any]
+
+    @property
+    def segments(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.truth["segments"]
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """A clip with what the truth says it shows; `legible` counts burned-in lines left in it."""
+
+    clip: ClipRow
+    video: _Video
+    segments: tuple[dict[str, Any], ...]  # those it reaches into, the one it shows most first
+    legible: int
+
+    @property
+    def main(self) -> dict[str, Any]:
+        return self.segments[0]
+
+    @property
+    def used(self) -> bool:
+        return self.clip.tier in _TRAINING
+
+    @property
+    def is_sound(self) -> bool:
+        """No fault, and no legible line of a patient's data."""
+        return not self._faults() and not (self.legible and self.has("personal"))
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing on screen: no overlay was there, or it was cropped off."""
+        burned = self.has("device", "logo", "personal")
+        away = self._was_cropped() and not self.legible
+        return not self._faults() and (not burned or away)
+
+    def has(self, *overlays: str) -> bool:
+        """Whether one of these was burned in while the clip runs."""
+        return any(
+            segment["overlay"] in overlays and _overlap_s(self.clip, _burned(segment)) > 0.02
+            for segment in self.segments
+        )
+
+    def _faults(self) -> list[str]:
+        return [fault for segment in self.segments for fault in segment["faults"]]
+
+    def _was_cropped(self) -> bool:
+        if not self.clip.height or any(finding.masked for finding in self.clip.findings):
+            return False
+        width, height = self.video.truth["size"]
+        aspect = self.clip.width / self.clip.height
+        return bool(abs(aspect * height / width - 1) > _CROPPED)
 
 
 def score(site: Path, videos: Path) -> CurationScore:
     """Compare the manifest and files under `site` with the truth beside the videos."""
-    truths = dict(_truths(videos))
+    known = dict(_videos(videos))
     with Manifest.open(site / "manifest.sqlite") as manifest:
         clips = manifest.clips()
-    pairs = [
-        (clip, _segment(clip, truths[clip.lineage["source_sha256"]]["segments"])) for clip in clips
-    ]
-    used = [(clip, segment) for clip, segment in pairs if clip.tier in _TRAINING]
-    held = [(clip, segment) for clip, segment in pairs if segment["overlay"] == "personal"]
-    faulty = [(clip, segment) for clip, segment in pairs if segment["faults"]]
-    narrated = [(clip, segment) for clip, segment in pairs if _deserves(clip, segment, truths)]
-    wanted = {"none": "p2ft", "device": "tpt", "logo": "tpt"}
-    planted = set(_strings(truth["planted"] for truth in truths.values()))
-    found = find_strings(site, sorted(planted))
+    seen = [_look_at(clip, known[clip.lineage["source_sha256"]], site) for clip in clips]
+    used = [item for item in seen if item.used]
+    clean = [item for item in seen if item.clip.tier == "p2ft"]
+    narrated = [item for item in seen if _is_wanted(item.main, item.video) and item.is_sound]
+    by_kind, absent = _planted([video.truth for video in known.values()], site)
     return CurationScore(
-        phase_match=_share(clip.phase == segment["phase"] for clip, segment in used),
-        clip_precision=_share(_is_sound(segment) for _, segment in used),
-        clip_recall=_share(clip.tier in _TRAINING for clip, _ in narrated),
-        tier_match=_share(clip.tier == wanted.get(segment["overlay"]) for clip, segment in used),
-        personal_held=_share(clip.tier not in _TRAINING for clip, _ in held),
-        faults_found=_share(clip.tier not in _TRAINING for clip, _ in faulty),
-        planted_absent=Share(hits=len(planted) - len(found), total=len(planted)),
-        tiers=dict(Counter((segment["overlay"], clip.tier) for clip, segment in pairs)),
+        phase_match=_share(item.clip.phase == item.main["phase"] for item in used),
+        clip_precision=_share(item.is_sound for item in used),
+        clip_recall=_share(item.used for item in narrated),
+        p2ft_precision=_share(item.is_clean for item in clean),
+        p2ft_recall=_share(_p2ft_recall(known.values(), clean)),
+        tier_match=_share((item.clip.tier == "p2ft") == item.is_clean for item in used),
+        personal_held=_share(
+            not item.used or not item.legible for item in seen if item.has("personal")
+        ),
+        faults_found=_share(not item.used for item in seen if item.main["faults"]),
+        planted_absent=absent,
+        planted_by_kind=by_kind,
+        tiers=dict(Counter((item.main["overlay"], item.clip.tier) for item in seen)),
     )
 
 
-def find_strings(folder: Path, strings: Sequence[str]) -> set[str]:
-    """Those of the strings that occur, in any case, in the bytes or the names under a folder."""
-    found: set[str] = set()
-    for path in folder.rglob("*"):
-        text = str(path.relative_to(folder)).lower().encode()
-        if path.is_file():
-            text += b"\n" + path.read_bytes().lower()
-        found.update(string for string in strings if string.lower().encode() in text)
-    return found
-
-
-def _strings(planted: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Planted strings and such of their words as no instruction may hold."""
-    for strings in planted:
-        for string in strings:
-            yield string
-            yield from (
-                word for word in _WORD.findall(string) if word.lower() not in allowed_words()
-            )
-
-
-def _truths(videos: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Content of every phantom video with its truth; files without a truth are left out."""
-    for path in sorted(videos.rglob(f"*{_TRUTH}")):
+def _videos(folder: Path) -> Iterator[tuple[str, _Video]]:
+    """Every phantom video by its content; files without a truth are left out."""
+    for path in sorted(folder.rglob(f"*{_TRUTH}")):
         video = path.with_name(path.name.removesuffix(_TRUTH) + ".mp4")
-        yield content_hash(video), json.loads(path.read_text(encoding="utf-8"))
+        truth = json.loads(path.read_text(encoding="utf-8"))
+        yield content_hash(video), _Video(path=video, truth=truth)
 
 
-def _segment(clip: ClipRow, segments: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return max(
-        segments,
-        key=lambda item: min(clip.end_s, item["end_s"]) - max(clip.start_s, item["start_s"]),
+def _look_at(clip: ClipRow, video: _Video, site: Path) -> _Seen:
+    def shown_s(segment: dict[str, Any]) -> float:
+        return _overlap_s(clip, (segment["start_s"], segment["end_s"]))
+
+    ordered = sorted(video.segments, key=shown_s, reverse=True)
+    shown = (ordered[0], *(item for item in ordered[1:] if shown_s(item) > _TOUCH_S))
+    legible = 0
+    if clip.tier in _TRAINING:
+        legible = sum(_legible(clip, video, segment, site) for segment in shown)
+    return _Seen(clip=clip, video=video, segments=shown, legible=legible)
+
+
+def _legible(clip: ClipRow, video: _Video, segment: dict[str, Any], site: Path) -> int:
+    """Lines burned into the source that can still be read in the clip."""
+    if not segment["overlay_boxes"] or _overlap_s(clip, _burned(segment)) <= 0:
+        return 0
+    from ophora_curation.phantom.residue import legible_lines
+
+    return legible_lines(
+        video.path,
+        site / "clips" / f"{clip.clip_id}.mp4",
+        segment["overlay_boxes"],
+        shown=_burned(segment),
+        clip_start_s=clip.start_s,
     )
 
 
-def _is_sound(segment: dict[str, Any]) -> bool:
-    return not segment["faults"] and segment["overlay"] != "personal"
+def _burned(segment: dict[str, Any]) -> tuple[float, float]:
+    return segment["overlay_start_s"], segment["overlay_end_s"]
 
 
-def _deserves(clip: ClipRow, segment: dict[str, Any], truths: dict[str, dict[str, Any]]) -> bool:
-    """A sound segment with an instruction in it that holds nothing personal."""
-    said = truths[clip.lineage["source_sha256"]]["narration"]
-    return _is_sound(segment) and any(
+def _overlap_s(clip: ClipRow, span: tuple[float, float]) -> float:
+    return min(clip.end_s, span[1]) - max(clip.start_s, span[0])
+
+
+def _is_wanted(segment: dict[str, Any], video: _Video) -> bool:
+    """A faultless segment with an instruction in it that holds nothing personal."""
+    if segment["faults"] or "copy_of" in video.truth:
+        return False
+    return any(
         line["kind"] == "instruction"
         and not line["personal"]
-        and line["start_s"] >= segment["start_s"] - 0.5
-        and line["end_s"] <= segment["end_s"] + 0.5
-        for line in said
+        and line["start_s"] >= segment["start_s"] - _LATE_S
+        and line["end_s"] <= segment["end_s"] + _LATE_S
+        for line in video.truth["narration"]
     )
+
+
+def _p2ft_recall(videos: Iterable[_Video], clean: Iterable[_Seen]) -> Iterator[bool]:
+    """For every clean, narrated segment, whether a p2ft clip shows it."""
+    met = {(item.video.path, item.main["start_s"]) for item in clean}
+    for video in videos:
+        for segment in video.segments:
+            if segment["overlay"] == "none" and _is_wanted(segment, video):
+                yield (video.path, segment["start_s"]) in met
+
+
+def _planted(
+    truths: list[dict[str, Any]], site: Path
+) -> tuple[dict[tuple[str, str], Share], Share]:
+    """Planted strings found nowhere: by kind and channel, and all of them with their words."""
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for truth in truths:
+        for kind, channels in truth["planted_by_kind"].items():
+            for channel, strings in channels.items():
+                wanted.setdefault((kind, channel), set()).update(strings)
+    whole = {string for strings in wanted.values() for string in strings}
+    every = whole | {string for truth in truths for string in _with_words(truth)}
+    found = find_strings(site, every)
+    by_kind = {
+        key: Share(hits=len(strings - found), total=len(strings))
+        for key, strings in sorted(wanted.items())
+    }
+    return by_kind, Share(hits=len(every - found), total=len(every))
+
+
+def _with_words(truth: dict[str, Any]) -> Iterator[str]:
+    """A video's planted strings, and such words of names and numbers as nothing else may hold."""
+    yield from truth["planted"]
+    for key in ("first", "last", "doctor", "city", "mrn", "phone"):
+        words = _WORD.findall(truth["patient"][key])
+        yield from (word for word in words if word.lower() not in allowed_words())
 
 
 def _share(flags: Iterable[bool]) -> Share:

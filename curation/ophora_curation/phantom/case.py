@@ -80,6 +80,7 @@ def write_case(
         case.script,
         drawn,
         fps=request.fps,
+        size=request.size,
         tags=tags,
         name=f"{folder.name}/{path.name}",
         sidecar=case.sidecar,
@@ -89,7 +90,7 @@ def write_case(
         return [path]
     second = path.with_name(f"{path.stem}_copy.mp4")
     size = _write_copy(path, second, request, sound, sample_rate, tags)
-    _write_companions(second, case, _copied(truth, path.name, size[1] / height))
+    _write_companions(second, case, _copied(truth, path.name, size))
     return [path, second]
 
 
@@ -211,10 +212,11 @@ def _write_copy(
     return width, height
 
 
-def _copied(truth: str, original: str, scale: float) -> str:
+def _copied(truth: str, original: str, size: tuple[int, int]) -> str:
     """The truth of a copy: boxes in its own pixels."""
     content: dict[str, Any] = json.loads(truth)
-    content["copy_of"] = original
+    scale = size[1] / content["size"][1]
+    content |= {"copy_of": original, "size": list(size)}
     for segment in content["segments"]:
         segment["overlay_boxes"] = [_scaled(box, scale) for box in segment["overlay_boxes"]]
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=True) + "\n"

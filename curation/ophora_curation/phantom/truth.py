@@ -20,6 +20,7 @@ def describe(
     drawn: Sequence[Drawn],
     *,
     fps: int,
+    size: tuple[int, int],
     tags: Mapping[str, str],
     name: str,
     sidecar: bool,
@@ -44,6 +45,7 @@ def describe(
         "simulated": True,
         "patient": dict(sorted(people[0].facts().items())),
         "sidecar": sidecar,
+        "size": list(size),
         "segments": _segments(script, drawn, fps),
         "cuts": [
             segment.first / fps
