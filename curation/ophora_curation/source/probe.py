@@ -88,11 +88,12 @@ def probe_video(path: Path, *, settings: CurationSettings) -> Probe:
             claimed_frames=inside.num_frames if inside else stream.frames,
             duration_s=duration_s,
             has_audio=bool(container.streams.audio),
-            start_s=_start_s(stream),
             stored_size=(width, height),
             source=source,
         )
-        return _upright(probe, _rotation(container, stream, settings.max_pixels), settings)
+        rotation, first_s = _first_picture(container, stream, settings.max_pixels)
+        start_s = first_s if stream.start_time is None else _start_s(stream)
+        return _upright(replace(probe, start_s=start_s), rotation, settings)
 
 
 def _stored_size(stream: VideoStream, settings: CurationSettings) -> tuple[int, int]:
@@ -125,22 +126,22 @@ def _duration_s(container: InputContainer, stream: VideoStream) -> float:
 
 
 def _start_s(stream: VideoStream) -> float:
-    if stream.start_time is None or not stream.time_base:
-        return 0.0
-    return float(stream.start_time * stream.time_base)
+    return float((stream.start_time or 0) * (stream.time_base or 0))
 
 
-def _rotation(container: InputContainer, stream: VideoStream, max_pixels: int) -> int:
-    """How the first picture is turned; only a decoded picture says so."""
+def _first_picture(
+    container: InputContainer, stream: VideoStream, max_pixels: int
+) -> tuple[int, float]:
+    """How the first picture is turned, which only itself says, and its time."""
     stream.thread_type = "NONE"
     stream.codec_context.options = {"threads": "1", "max_pixels": str(max_pixels)}
     packets = container.demux(stream)
     for _ in range(_MAX_PROBE_PACKETS):
         try:
             for frame in next(packets).decode():
-                return round(frame.rotation / 90) * 90 % 360
+                return round(frame.rotation / 90) * 90 % 360, frame.time or 0.0
         except StopIteration:
             break
         except (av.FFmpegError, ValueError):
             continue
-    return 0
+    return 0, 0.0

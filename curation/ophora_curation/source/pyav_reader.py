@@ -37,7 +37,7 @@ _DEEP = {
     for kind in ("420", "422", "444", "440")
     for bits in (9, 10, 12, 14, 16)
 }
-_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_LIMITED_RANGE, _FULL_RANGE = 1, 2  # AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG
 _GREY = np.full((2, 2), 128, dtype=np.uint8)
 
 
@@ -53,6 +53,7 @@ class PyavImage:
         turns = round(frame.rotation / 90) % 4
         is_full = frame.color_range == _FULL_RANGE or name.startswith("yuvj")
         if name == "gray":
+            is_full = frame.color_range != _LIMITED_RANGE  # as FFmpeg takes it
             return Planes(y=_plane(frame, 0), u=_GREY, v=_GREY, full_range=is_full, turns=turns)
         if name in _DEEP:
             y, u, v = (_upper_bits(frame, number, _DEEP[name]) for number in range(3))
