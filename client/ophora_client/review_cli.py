@@ -47,9 +47,7 @@ def review(
     paths = opened.curation_paths
     with log_to(opened.logs_dir / "review.log"):
         desk = ReviewDesk.open(
-            manifest=paths.manifest,
-            clips=paths.clips,
-            held=paths.held,
+            paths,
             key=ReviewKey.open(opened.folder),
             reviewer=reviewer,
         )

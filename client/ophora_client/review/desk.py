@@ -1,12 +1,13 @@
 """Where decisions are taken: checks that the reviewer saw what is there, signs, and moves the file.
 
     POST -> the clip's row and file are as the page showed them -> signed row, tier and file move,
-    under the manifest's lock -> review.head
+    under the manifest's lock -> review.head -> the video's certificate
 
 The file moves before the transaction ends and is deleted only after it, so a kill at any moment
 leaves a file that `settle_files` can put where the row says.
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Iterable
@@ -17,6 +18,8 @@ from typing import Self
 
 from ophora_client.errors import ClientError
 from ophora_client.review.signing import ReviewKey
+from ophora_curation.settings import CurationPaths
+from ophora_curation.store.certificate import CertificateRefused, write_certificate
 from ophora_curation.store.identity import content_hash
 from ophora_curation.store.manifest import Manifest
 from ophora_curation.store.records import ClipRow, Tier
@@ -58,26 +61,23 @@ class Request:
 class ReviewDesk:
     """The manifest, the two clip folders and the key of one site."""
 
-    def __init__(
-        self, *, manifest: Path, clips: Path, held: Path, key: ReviewKey, reviewer: str
-    ) -> None:
+    def __init__(self, paths: CurationPaths, *, key: ReviewKey, reviewer: str) -> None:
         check_reviewer(reviewer)
-        self._path = manifest
-        self._clips = clips
-        self._held = held
+        self._path = paths.manifest
+        self._clips = paths.clips
+        self._held = paths.held
+        self._certificates = paths.certificates
         self._key = key
         self._reviewer = reviewer
         self._one_at_a_time = threading.Lock()
 
     @classmethod
-    def open(
-        cls, *, manifest: Path, clips: Path, held: Path, key: ReviewKey, reviewer: str
-    ) -> Self:
+    def open(cls, paths: CurationPaths, *, key: ReviewKey, reviewer: str) -> Self:
         """As the constructor; files that a kill left in the wrong folder are put right."""
-        desk = cls(manifest=manifest, clips=clips, held=held, key=key, reviewer=reviewer)
-        for folder in (clips, held):
+        desk = cls(paths, key=key, reviewer=reviewer)
+        for folder in (paths.clips, paths.held, paths.certificates):
             folder.mkdir(exist_ok=True, mode=0o700)
-        with Manifest.open(manifest) as opened, opened.locked():
+        with Manifest.open(paths.manifest) as opened, opened.locked():
             desk._settle(opened.clips())
         return desk
 
@@ -124,6 +124,7 @@ class ReviewDesk:
             if review.decision == "reject":
                 self._settle([self.clip(review.clip_id)])
             self._key.note_head(review)
+            self._certify(review.clip_id)
         _LOG.info(
             "review=%d clip=%s decision=%s tier=%s",
             *(review.number, review.clip_id, review.decision, review.tier_after),
@@ -179,6 +180,14 @@ class ReviewDesk:
         source, target = self._home(clip.tier) / name, self._home(review.tier_after) / name
         if source != target:
             move_file(source, target)
+
+    def _certify(self, clip_id: str) -> None:
+        """Make the video's certificate anew: it names tiers and decisions."""
+        with Manifest.open(self._path) as manifest:
+            clip = manifest.clip(clip_id)
+            if clip is not None:
+                with contextlib.suppress(CertificateRefused):  # it is gone then
+                    write_certificate(self._certificates, manifest, clip.video_id)
 
     def _home(self, tier: Tier) -> Path:
         return self._clips if tier in ("p2ft", "tpt") else self._held

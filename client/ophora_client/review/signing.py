@@ -10,6 +10,7 @@ not signed, so what is found is a tier that differs from what curation recorded.
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -126,6 +127,22 @@ def verify_reviews(
         faults.append(Fault(what="removed", review=head.number, clip_id=""))
     faults += _tier_faults(manifest.clips(), manifest.curated_tiers(), reviews)
     return tuple(faults)
+
+
+def verify_site(folder: Path, manifest: Manifest) -> tuple[Fault, ...]:
+    """`verify_reviews` with the keys of a site's folder; decisions without a key are faults."""
+    key, head = read_public_key(folder), read_head(folder)
+    if key is not None:
+        return verify_reviews(manifest, key, head=head)
+    reviews = manifest.reviews()
+    faults = [Fault(what="signature", review=each.number, clip_id=each.clip_id) for each in reviews]
+    return (*faults, *_tier_faults(manifest.clips(), manifest.curated_tiers(), reviews))
+
+
+def describe_faults(faults: Sequence[Fault]) -> str:
+    """Counts by kind, for an error or a report."""
+    counts = Counter(fault.what for fault in faults)
+    return ", ".join(f"{what}: {count}" for what, count in sorted(counts.items()))
 
 
 def _chain_faults(reviews: Sequence[Review], key: Ed25519PublicKey) -> Iterable[Fault]:

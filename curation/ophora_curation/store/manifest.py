@@ -149,6 +149,12 @@ class Manifest:
         rows = self._connection.execute("SELECT * FROM videos ORDER BY video_id")
         return [_video_row(row) for row in rows]
 
+    def video(self, video_id: str) -> VideoRow | None:
+        """One video, or None."""
+        query = "SELECT * FROM videos WHERE video_id = ?"
+        row = self._connection.execute(query, (video_id,)).fetchone()
+        return None if row is None else _video_row(row)
+
     def clips(self, *tiers: Tier) -> list[ClipRow]:
         """The clips of these tiers (of all without any), by video and start."""
         for tier in tiers:
@@ -162,6 +168,11 @@ class Manifest:
             wanted,
         )
         return [_clip_row(row) for row in rows]
+
+    def clips_of(self, video_id: str) -> list[ClipRow]:
+        """One video's clips, by start."""
+        query = "SELECT * FROM clips WHERE video_id = ? ORDER BY start_s, clip_id"
+        return [_clip_row(row) for row in self._connection.execute(query, (video_id,))]
 
     def clip(self, clip_id: str) -> ClipRow | None:
         """One clip, or None."""

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -21,9 +22,7 @@ from reviewed_site import make_site, paths_of
 def open_desk(site: Site, reviewer: str = "r-1") -> ReviewDesk:
     paths = paths_of(site)
     return ReviewDesk.open(
-        manifest=paths.manifest,
-        clips=paths.clips,
-        held=paths.held,
+        paths,
         key=ReviewKey.open(site.folder),
         reviewer=reviewer,
     )
@@ -188,3 +187,12 @@ def test_a_kill_at_any_moment_loses_nothing(
         assert verify_reviews(manifest, key, head=read_head(site.folder)) == ()
         is_decided = len(manifest.reviews()) == 1
     assert is_decided == (after.tier != clip.tier)
+
+
+def test_a_decision_makes_the_certificate_anew(site: Site, desk: ReviewDesk) -> None:
+    clip = desk.queue("quarantine")[1]
+    desk.decide(ask(desk, clip, "approve"))
+    path = paths_of(site).certificates / f"{clip.video_id}.json"
+    told = {each["id"]: each for each in json.loads(path.read_bytes())["clips"]}
+    assert told[clip.clip_id]["tier"] == "p2ft"
+    assert told[clip.clip_id]["decisions"] == [{"number": 1, "decision": "approve", "tier": "p2ft"}]

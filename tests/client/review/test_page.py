@@ -28,9 +28,7 @@ def site(tmp_path: Path) -> Site:
 def desk(site: Site) -> ReviewDesk:
     paths = paths_of(site)
     return ReviewDesk.open(
-        manifest=paths.manifest,
-        clips=paths.clips,
-        held=paths.held,
+        paths,
         key=ReviewKey.open(site.folder),
         reviewer="r-1",
     )

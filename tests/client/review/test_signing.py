@@ -27,9 +27,7 @@ def decided(tmp_path: Path) -> Site:
     site = make_site(tmp_path / "site")
     paths = paths_of(site)
     desk = ReviewDesk.open(
-        manifest=paths.manifest,
-        clips=paths.clips,
-        held=paths.held,
+        paths,
         key=ReviewKey.open(site.folder),
         reviewer="r-1",
     )
