@@ -20,6 +20,7 @@ from ophora_curation.errors import CurationBusy, NotAFolder
 from ophora_curation.execution import ExecutionSettings
 from ophora_curation.job import VideoJob
 from ophora_curation.pool import Finished, Looked, SeatMaker, StageCounts, WorkerPool
+from ophora_curation.run.certificates import certify, renew_certificates
 from ophora_curation.run.faults import store_full
 from ophora_curation.run.jobs import Found, JobMaker, VideoFile, find_videos
 from ophora_curation.run.progress import Progress, WorkLeft
@@ -48,6 +49,7 @@ class CurationSummary:
     counts: dict[str, int]
     duplicates: int = 0  # clips that this run rejected as near-duplicates
     lost: int = 0  # videos curated again because a clip's file was lost or changed
+    uncertified: int = 0  # videos without a certificate; the log says why
 
 
 def curate(
@@ -170,6 +172,7 @@ class _Run:
             self.manifest, self.out, max_distance=self.settings.max_duplicate_distance
         )
         tidy(self.manifest, self.out)  # files of recipes and clips that were replaced
+        uncertified = renew_certificates(self.manifest, self.out.certificates)
         return CurationSummary(
             found=len(self.files),
             skipped=self.skipped,
@@ -178,6 +181,7 @@ class _Run:
             counts=self.manifest.counts(),
             duplicates=duplicates,
             lost=self.num_lost,
+            uncertified=uncertified,
         )
 
     def _wanted(self, maker: JobMaker) -> Iterator[VideoJob]:
@@ -224,6 +228,7 @@ class _Run:
         if outcome.video.status == "curated":
             self.curated += 1
             self.footage_s += footage_s
+            certify(self.manifest, self.out.certificates, job.video_id)
         else:
             self.refused += 1
         kept = sum(clip.sha256 != "" for clip in outcome.clips)

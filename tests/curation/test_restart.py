@@ -84,6 +84,23 @@ def test_rows_lost_before_they_were_written_leave_no_file(videos: Path, site: Pa
     assert site_contents(site) == whole
 
 
+@pytest.mark.parametrize("damage", ["gone", "cut", "stray"])
+def test_certificates_say_what_the_rows_say(videos: Path, site: Path, damage: str) -> None:
+    assert curate_films(videos, site).uncertified == 0
+    whole = site_contents(site)
+    found = sorted((site / "certificates").iterdir())
+    assert len(found) == 6
+    match damage:
+        case "gone":
+            found[0].unlink()
+        case "cut":
+            found[0].write_bytes(found[0].read_bytes()[:9])
+        case "stray":
+            (site / "certificates" / "0123.json").write_text("{}")
+    curate_films(videos, site)
+    assert site_contents(site) == whole
+
+
 def test_near_duplicates_go_once_all_videos_are_there(videos: Path, site: Path) -> None:
     summary = curate_films(videos, site)
     assert summary.duplicates > 0

@@ -91,6 +91,7 @@ def _clip(task: Task, out: CurationPaths, number: int) -> ClipRow:
         start_s=float(number),
         end_s=number + 1.0,
         sha256=hashlib.sha256(content).hexdigest() if tier != "rejected" else "",
+        residual=0,
         fingerprint=f"{number:02x}" * 64,  # alike in all videos: only one of each kind stays
     )
 

@@ -70,8 +70,7 @@ def test_a_failed_allocation_is_known_whoever_made_it(error: Exception) -> None:
 
 
 def test_an_error_is_named_by_its_type_and_place() -> None:
-    try:
+    with pytest.raises(KeyError) as caught:
         raise KeyError("Mary Poe")
-    except KeyError as error:
-        assert kind_of(error).startswith("KeyError@test_faults.py:")
+    assert kind_of(caught.value).startswith("KeyError@test_faults.py:")
     assert kind_of(KeyError("Mary Poe")) == "KeyError"
