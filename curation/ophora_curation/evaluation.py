@@ -126,6 +126,7 @@ def score(site: Path, videos: Path) -> CurationScore:
     used = [item for item in seen if item.used]
     clean = [item for item in seen if item.clip.tier == "p2ft"]
     narrated = [item for item in seen if _is_wanted(item.main, item.video) and item.is_sound]
+    narrated = [item for item in narrated if "near-duplicate" not in item.clip.reasons]
     by_kind, absent = _planted([video.truth for video in known.values()], site)
     return CurationScore(
         phase_match=_share(item.clip.phase == item.main["phase"] for item in used),
@@ -202,27 +203,34 @@ def _is_wanted(segment: dict[str, Any], video: _Video) -> bool:
 
 def _p2ft_recall(videos: Iterable[_Video], clean: Iterable[_Seen]) -> Iterator[bool]:
     """For every clean, narrated segment, whether a p2ft clip shows it."""
-    met = {(item.video.path, item.main["start_s"]) for item in clean}
+    met = {(_original(item.video), item.main["start_s"]) for item in clean}
     for video in videos:
         for segment in video.segments:
             if segment["overlay"] == "none" and _is_wanted(segment, video):
                 yield (video.path, segment["start_s"]) in met
 
 
+def _original(video: _Video) -> Path:
+    """The video itself, or the one it is a copy of: one of the two is kept."""
+    return video.path.with_name(video.truth.get("copy_of", video.path.name))
+
+
 def _planted(
     truths: list[dict[str, Any]], site: Path
 ) -> tuple[dict[tuple[str, str], Share], Share]:
     """Planted strings found nowhere: by kind and channel, and all of them with their words."""
-    wanted: dict[tuple[str, str], set[str]] = {}
+    wanted: dict[tuple[str, str], list[str]] = {}
     for truth in truths:
         for kind, channels in truth["planted_by_kind"].items():
             for channel, strings in channels.items():
-                wanted.setdefault((kind, channel), set()).update(strings)
+                heard = channel == "speech" and not truth["sidecar"]
+                key = (kind, "audio" if heard else channel)  # of speech: read, or recognised
+                wanted.setdefault(key, []).extend(strings)
     whole = {string for strings in wanted.values() for string in strings}
     every = whole | {string for truth in truths for string in _with_words(truth)}
     found = find_strings(site, every)
     by_kind = {
-        key: Share(hits=len(strings - found), total=len(strings))
+        key: Share(hits=sum(string not in found for string in strings), total=len(strings))
         for key, strings in sorted(wanted.items())
     }
     return by_kind, Share(hits=len(every - found), total=len(every))
