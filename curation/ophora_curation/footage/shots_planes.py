@@ -25,6 +25,7 @@ _DIP = 3  # of the lengths above: how long a fade to black and one back may take
 _DIP_DEPTH = 0.4  # of the light before and after that is left in the middle
 _DIP_EDGE = 0.92
 _STEADY = 0.15  # of a blend that may pass in the quarter of its length before it and after it
+_MAX_PACE = 0.8  # of the changes inside that may go on outside
 _ENDS = 0.04  # of a blend that still counts as one of its ends
 _MAX_SHARED = 0.3  # of two blends that follow each other, as a fade out and a fade in do
 _DARK = 20.0
@@ -158,7 +159,8 @@ class PlanesDetector:
         first = int(np.flatnonzero(levels[:reach] >= _DIP_EDGE * before)[-1])
         last = reach + int(np.flatnonzero(levels[reach:] >= _DIP_EDGE * after)[0])
         steps = np.diff(levels[first : last + 1])
-        if max(-steps.min() / before, steps.max() / after) < _MAX_STEP + _ENDS:
+        most = _MAX_STEP + _ENDS
+        if steps.size and -steps.min() < most * before and steps.max() < most * after:
             base = self._count - levels.size
             self._blends.append((0.0, Boundary(begin=base + first + 1, end=base + last)))
 
@@ -189,6 +191,10 @@ class PlanesDetector:
             return
         if np.abs(shares[:steady]).max() > _STEADY or np.abs(shares[-steady:] - 1).max() > _STEADY:
             return
+        pace = np.abs(np.diff(thumbs, axis=0)).mean(axis=1)
+        outside = float(pace[:steady].mean() + pace[-steady:].mean()) / 2
+        if outside > _MAX_PACE * float(pace[steady:-steady].mean()):
+            return  # a camera that moves on
         off = np.abs(thumbs - start - shares[:, None] * line).mean(axis=1) / size
         residual = float(off[steady : len(shares) - steady].max())
         if residual > _MAX_RESIDUAL or not self._differs(first, last):

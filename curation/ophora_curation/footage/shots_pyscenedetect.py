@@ -18,7 +18,7 @@ class PySceneDetector:
     """`ContentDetector` behind our protocol."""
 
     def __init__(self, fps: float, settings: CurationSettings) -> None:
-        self._fps = max(fps, 1.0)
+        self._fps = max(float(fps), 1.0)
         least = max(2, round(fps * MIN_SHOT_S))
         self._detector = ContentDetector(threshold=settings.shot_threshold, min_scene_len=least)
         self.lag = 4 * least
