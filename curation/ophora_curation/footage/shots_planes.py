@@ -63,7 +63,7 @@ class PlanesDetector:
         if found is not None:
             self._cuts.append(found)
         if self._settings.dissolve_min_difference > 0:
-            self._judge_dip(self._lengths[_DIP])
+            self._judge_dip(self._lengths[min(_DIP, len(self._lengths) - 1)])  # few at low rates
             for length in self._lengths:
                 if self._count % max(1, length // 8) == 0:
                     self._judge_blend(length)
