@@ -6,6 +6,10 @@ hostile` curates them with models as well.
 """
 
 import hashlib
+import socket
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,3 +121,20 @@ def test_a_second_run_opens_none_of_them_again(ran: Ran) -> None:
         execution=ExecutionSettings(workers=1),
     )
     assert (again.skipped, again.refused) == (200, 0)
+
+
+def test_a_read_and_a_call_would_be_seen(tmp_path: Path) -> None:
+    watch = Watch(tmp_path)
+    host, port = watch.canary.address.split(":")
+    with watch:
+        assert watch.canary.path.read_bytes()
+        socket.create_connection((host, int(port)), timeout=5).close()
+        child = subprocess.Popen(
+            [sys.executable, "-c", "b = bytearray(80 << 20); input()"], stdin=-1
+        )
+        while watch.most_mb < 80:
+            time.sleep(0.02)
+        child.communicate(b"\n", timeout=10)
+    assert watch.was_read
+    assert watch.num_calls == 1
+    assert watch.most_mb_of("curate") >= 80  # a process that may write files

@@ -26,7 +26,8 @@ class Watch:
     """Use in a `with`, around a run; the figures are there afterwards."""
 
     folder: Path  # where the canary lives
-    most_mb: float = 0.0  # peak resident memory of any worker
+    peaks_mb: dict[int, float] = field(default_factory=dict)  # resident memory, by process
+    stages: dict[int, str] = field(default_factory=dict)
     longest_s: float = 0.0  # life of any worker
     opened: set[str] = field(default_factory=set)
     num_workers: int = 0
@@ -65,6 +66,16 @@ class Watch:
         self._server.close()
 
     @property
+    def most_mb(self) -> float:
+        """Peak resident memory of any worker."""
+        return max(self.peaks_mb.values(), default=0.0)
+
+    def most_mb_of(self, stage: str) -> float:
+        """Of the workers of one stage."""
+        peaks = (mb for pid, mb in self.peaks_mb.items() if self.stages.get(pid) == stage)
+        return max(peaks, default=0.0)
+
+    @property
     def was_read(self) -> bool:
         """Whether anybody opened the canary and read it."""
         return self.canary.path.stat().st_atime != _OLD_S
@@ -82,7 +93,8 @@ class Watch:
         try:
             lines = (home / "status").read_text().splitlines()
             peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), "0")
-            self.most_mb = max(self.most_mb, int(peak) / 1024)
+            self.peaks_mb[pid] = max(self.peaks_mb.get(pid, 0.0), int(peak) / 1024)
+            self.stages[pid] = _stage_of(home)
             self.longest_s = max(self.longest_s, time.time() - since_s)
             for link in (home / "fd").iterdir():
                 self.opened.add(os.readlink(link))
@@ -97,3 +109,10 @@ class Watch:
                 continue
             caller.close()
             self.num_calls += 1
+
+
+def _stage_of(home: Path) -> str:
+    """A worker that looks can write no file; one that curates can."""
+    limits = (home / "limits").read_text().splitlines()
+    (size,) = (line.split()[3] for line in limits if line.startswith("Max file size"))
+    return "look" if size == "0" else "curate"
