@@ -1,0 +1,1 @@
+"""What a site has curated, as one HTML page of counts and plots."""
