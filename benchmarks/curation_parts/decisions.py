@@ -50,7 +50,7 @@ def requests(videos: Path, seed: int, *, quick: bool) -> Iterator[PhantomRequest
         identities="full",
         speech_share=0.1,
         overlay_share=0.2,
-        personal_overlay_share=0.15,
+        personal_overlay_share=0.3 if quick else 0.15,
         fault_share=0.15,
         blend_share=0.15,
         elderly_share=0.2,
