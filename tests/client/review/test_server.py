@@ -1,4 +1,5 @@
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ from ophora_client.review.signing import ReviewKey
 from ophora_client.site import Site
 from review_server import Running, review_server
 from reviewed_site import make_site, paths_of
+
+COMMAND = (
+    "import typer; from ophora_client.review_cli import review\n"
+    "app = typer.Typer(); app.command()(review); app()"
+)
 
 
 @pytest.fixture
@@ -230,12 +236,8 @@ def test_logs_hold_ids_only(
 
 
 def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = (
-        "import typer; from ophora_client.review_cli import review\n"
-        "app = typer.Typer(); app.command()(review); app()"
-    )
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", COMMAND, *arguments], capture_output=True, text=True, timeout=60
     )
 
 
@@ -250,3 +252,23 @@ def test_the_command_names_what_is_wrong(site: Site) -> None:
     empty = run_command("--site", folder, "--no-browser")
     assert (empty.returncode, "nothing curated yet" in empty.stdout) == (1, True)
     assert not site.manifest_path.exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_command_at_once(site: Site) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "--site", str(site.folder), "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    link = process.stdout.readline().split()[-1]
+    with httpx.Client(follow_redirects=True) as client:
+        assert client.get(link).status_code == 200  # and its connection stays open
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert errors == ""
+    log = (site.folder / "logs" / "review.log").read_text()
+    assert link.rpartition("=")[2] not in log + errors
