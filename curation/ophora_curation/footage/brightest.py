@@ -11,7 +11,7 @@ import numpy as np
 from ophora_curation.footage.planes import Small
 from ophora_curation.footage.shots import Boundary, shots_between
 
-_MOST = 480  # shots that are kept: seven megabytes; the rest of a video gets none
+_MOST = 400  # shots that are kept: six megabytes; the rest of a video gets none
 
 
 class BrightestPictures:
