@@ -13,7 +13,6 @@ from goals import Goal, share
 from ophora_curation.evaluation import CurationScore, score
 from ophora_curation.phantom.make import make_phantoms
 from ophora_curation.phantom.request import PhantomRequest
-from ophora_curation.settings import CurationSettings
 
 # What protects a patient is asked for in full or nearly so, what yields training clips is not.
 LEAST = {
@@ -34,7 +33,7 @@ def measure(*, quick: bool, folder: Path, seed: int) -> list[Goal]:
     videos, site = folder / "videos", folder / "site"
     for request in requests(videos, seed, quick=quick):
         make_phantoms(request)
-    curate_site(videos, site, CurationSettings())
+    curate_site(videos, site, {})
     return goals(score(site, videos))
 
 

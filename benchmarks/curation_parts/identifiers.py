@@ -28,7 +28,6 @@ from ophora_curation.phantom.planted import KINDS
 from ophora_curation.phantom.request import PhantomRequest
 from ophora_curation.phantom.script import Script, Segment
 from ophora_curation.phases import PHASES
-from ophora_curation.settings import CurationSettings
 from ophora_curation.store.manifest import Manifest
 
 SHOWN, HEARD = 440, 310  # people; of a kind over 300 where a third of the lines is left out
@@ -56,8 +55,7 @@ def measure(*, quick: bool, folder: Path, seed: int) -> list[Goal]:
         make_shown(videos, rng, next(people))
     for _ in range(0, QUICK_HEARD if quick else HEARD, HEARD_AT_ONCE):
         make_heard(videos, rng, [next(people) for _ in range(HEARD_AT_ONCE)])
-    settings = CurationSettings(min_width=HEARD_SIZE[0], min_height=HEARD_SIZE[1])
-    curate_site(videos, site, settings)
+    curate_site(videos, site, {"min_width": HEARD_SIZE[0], "min_height": HEARD_SIZE[1]})
     found = score(site, videos)
     return [*absent(found), figures_left(site)]
 

@@ -1,35 +1,52 @@
-"""One site for a part of the benchmark: curated, exported and reported, with its log beside."""
+"""A whole site for a part of the benchmark: initialised, curated, exported and reported on.
+
+All that a hospital's own commands would leave in its folder is there afterwards, the log too.
+"""
 
 import logging
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+from ophora_client.report.figures import collect_figures
+from ophora_client.report.page import make_thumbnails, render_report
+from ophora_client.review.signing import verify_site
+from ophora_client.site import Site, init_site
 from ophora_curation.pipeline import Progress, curate
-from ophora_curation.settings import CurationPaths, CurationSettings
 from ophora_curation.store.export import FORMATS, export_clips
 from ophora_curation.store.manifest import Manifest
 
 
-def curate_site(videos: Path, site: Path, settings: CurationSettings) -> None:
-    """Curate a folder into `site` and make every export; the log is part of what is left there."""
-    site.mkdir()
-    paths = CurationPaths(
-        manifest=site / "manifest.sqlite",
-        clips=site / "clips",
-        held=site / "held",
-        certificates=site / "certificates",
-    )
-    with _logged(site / "curation.log"):
-        curate(videos, out=paths, settings=settings, key=os.urandom(32), progress=_show)
-    with Manifest.open(paths.manifest) as manifest:
+def curate_site(videos: Path, folder: Path, curation: Mapping[str, object]) -> None:
+    """Make a site at `folder`, curate `videos` with these settings, export in every format."""
+    site = init_site(folder, code="bench", profile={"curation": curation})
+    with _logged(site.logs_dir / "curation.log"):
+        curate(
+            videos,
+            out=site.curation_paths,
+            settings=site.settings.curation,
+            key=site.key(),
+            progress=_show,
+        )
+    with Manifest.open(site.manifest_path) as manifest:
         for kind in FORMATS:
-            export_clips(
-                manifest, clips=paths.clips, out=site / f"export-{kind}", kind=kind,
-                with_lineage=True,
-            )  # fmt: skip
+            out = folder / f"export-{kind}"
+            export_clips(manifest, clips=site.clips_dir, out=out, kind=kind, with_lineage=True)
+        _report(site, manifest)
+
+
+def _report(site: Site, manifest: Manifest) -> None:
+    faults = verify_site(site.folder, manifest)
+    accepted = manifest.clips("p2ft", "tpt")
+    page = render_report(
+        collect_figures(manifest, site.settings.curation, faults),
+        code=site.settings.site.code,
+        made_on=datetime.now(UTC).date(),
+        thumbnails=make_thumbnails(accepted, site.clips_dir),
+    )
+    (site.folder / "curation-report.html").write_text(page, encoding="utf-8")
 
 
 @contextmanager
