@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from curation_fakes import begin_dead, begin_fake, fake_job, setup_in
+from curation_fakes import begin_dead, begin_fake, begin_late, fake_job, setup_in
 from ophora_curation.errors import CurationError, SettingsError, StoreFull
 from ophora_curation.job import VideoJob
 from ophora_curation.pool import Finished, Looked, WorkerPool, look_seats
@@ -75,8 +75,8 @@ def test_what_no_video_can_survive_stops_the_run(
 
 
 def test_the_time_limit_counts_from_when_the_worker_is_ready(tmp_path: Path) -> None:
-    """Loading libraries takes longer than this limit; the videos do not."""
-    pool = pool_for(tmp_path, video_timeout_s=1.0)
+    setup = setup_in(tmp_path, video_timeout_s=1.0)
+    pool = WorkerPool(ProcessSeats(setup, begin_late), setup.execution)
     jobs = (fake_job(number, "look:slow") for number in range(4))
     assert set(fates(pool, jobs).values()) == {()}
 

@@ -63,6 +63,12 @@ def begin_fake(stage: Stage, setup: WorkerSetup):  # type: ignore[no-untyped-def
     return work
 
 
+def begin_late(stage: Stage, setup: WorkerSetup):  # type: ignore[no-untyped-def]
+    """As `begin_fake`, after more time than a video may take."""
+    time.sleep(setup.execution.video_timeout_s + 0.5)
+    return begin_fake(stage, setup)
+
+
 def begin_dead(stage: Stage, setup: WorkerSetup):  # type: ignore[no-untyped-def]
     """A worker that can't start."""
     os._exit(3)
