@@ -8,12 +8,26 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from goals import Goal
 
 _ROOT = Path(__file__).parents[2]
-_LIMIT_S = 60.0
+_LIMIT_S = 30.0
 _CAP_MB = 300  # of a worker that looks; workers with models have their own goal elsewhere
+_LENIENT: dict[str, Any] = {  # whatever can be decoded becomes a clip
+    "min_width": 160,
+    "min_height": 96,
+    "min_clip_s": 1.0,
+    "min_field": 0.0,
+    "min_motion": 0.0,
+    "max_motion": 10_000.0,
+    "max_frozen_s": 120.0,
+    "min_sharpness": 0.0,
+    "min_spread": 0.0,
+    "max_bad_share": 1.0,
+    "max_duplicate_distance": -1.0,
+}
 _CUES = ("Now we make the capsulorhexis.", "Polish the posterior capsule.")
 
 
@@ -42,7 +56,7 @@ def measure(*, quick: bool, folder: Path, seed: int) -> list[Goal]:
         curate(
             videos,
             out=paths,
-            settings=CurationSettings(min_width=160, min_height=96),
+            settings=CurationSettings(**_LENIENT),
             key=b"k" * 32,
             execution=ExecutionSettings(workers=1, video_timeout_s=_LIMIT_S),
         )
@@ -52,14 +66,23 @@ def measure(*, quick: bool, folder: Path, seed: int) -> list[Goal]:
         accepted = len(manifest.clips("p2ft", "tpt"))
     reasons = Counter(row.reasons[0] if row.reasons else row.status for row in rows)
     answered = sum(bool(row.reasons) or row.status == "curated" for row in rows)
-    surprises = sum(reasons[each] for each in ("worker-died", "timed-out", "failed"))
+    surprises = reasons["worker-died"] + reasons["failed"]
     num = len(files)
     return [
         Goal(what="files with an outcome", measured=answered, samples=num, at_least=num),
         Goal(what="refused with a reason", measured=num - reasons["curated"], samples=num),
         Goal(what="curated, being sound enough", measured=reasons["curated"], samples=num),
         Goal(what="clips accepted from them", measured=accepted, samples=num),
-        Goal(what="killed, hung or unexpected", measured=surprises, samples=num, at_most=0),
+        Goal(
+            what="workers that died, errors nobody expected",
+            measured=surprises,
+            samples=num,
+            at_most=0,
+        ),
+        Goal(what="stopped at their limit of time", measured=reasons["timed-out"], samples=num),
+        Goal(
+            what="stopped at their limit of memory", measured=reasons["out-of-memory"], samples=num
+        ),
         Goal(what="reads of another file", measured=watch.was_read, samples=num, at_most=0),
         Goal(what="calls over the network", measured=watch.num_calls, samples=num, at_most=0),
         Goal(

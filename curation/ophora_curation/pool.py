@@ -25,7 +25,7 @@ _MOST_STILLBORN = 3  # seats in a row that die before they begin
 
 
 class SeatDied(Exception):
-    """The worker is gone, or says what no worker says."""
+    """The worker is gone, or says what no worker says (then its text is the error's kind)."""
 
 
 class Seat(Protocol):
@@ -177,9 +177,9 @@ class WorkerPool:
     def _collect(self, place: _Place) -> Looked | Finished | None:
         try:
             answer = place.seat.answer()
-        except SeatDied:
+        except SeatDied as death:
             self._count_stillborn(place)
-            answer = Answer(reason="worker-died", is_spent=True)
+            answer = Answer(reason="worker-died", kind=str(death), is_spent=True)
         if answer is None and self._is_late(place):
             answer = Answer(reason="timed-out", is_spent=True)
         return None if answer is None else self._take(place, answer)

@@ -15,6 +15,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 
 from ophora_curation.pool import SeatDied
+from ophora_curation.run.faults import kind_of
 from ophora_curation.run.stages import Begin, begin_stage
 from ophora_curation.run.task import Answer, Stage, Task, WorkerSetup, read_answer
 from ophora_curation.source.sandbox import Confinement
@@ -73,8 +74,10 @@ class ProcessSeat:
             if not self.connection.poll():
                 return None
             found = read_answer(self.connection.recv_bytes())
-        except Exception as error:  # whatever a broken process sent
+        except EOFError as error:
             raise SeatDied from error
+        except Exception as error:  # whatever a broken process sent
+            raise SeatDied(kind_of(error)) from error
         if isinstance(found, Answer):
             return found
         if not isinstance(found, Confinement) or self.has_begun:
@@ -137,9 +140,9 @@ def ask(seat: ProcessSeat, task: Task, limit_s: float) -> Answer:
         wait([seat.connection], timeout=_TICK_S)
         try:
             answer = seat.answer()
-        except SeatDied:
+        except SeatDied as death:
             seat.end(now=True)
-            return Answer(reason="worker-died", is_spent=True)
+            return Answer(reason="worker-died", kind=str(death), is_spent=True)
         if answer is not None:
             return answer
         if seat.has_begun != had_begun:

@@ -64,6 +64,7 @@ _OURS = (
 _PLAIN = frozenset(
     {
         *(("fractions", "Fraction"), ("pathlib", "PosixPath")),
+        *(("array", "array"), ("array", "_array_reconstructor")),
         *(("numpy", "ndarray"), ("numpy", "dtype")),
         *(("numpy._core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar")),
         *(("numpy._core.numeric", "_frombuffer"), ("_codecs", "encode")),
