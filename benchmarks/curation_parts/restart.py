@@ -3,7 +3,7 @@ one: rows of the manifest, bytes of every clip and certificate.
 
 The moments are spread over the length of the undisturbed run, so that they meet the start of the
 workers, the loading of models, both passes over a video and the last steps. All processes of a run
-die at once, as in a power cut. As a program: `restart.py VIDEOS SITE` is one run.
+die at once, as in a power cut.
 """
 
 import sys
@@ -13,6 +13,10 @@ from goals import Goal
 
 _ROOT = Path(__file__).parents[2]
 _SIZE = (192, 128)
+_PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from curation_parts.restart import run; run(*sys.argv[2:])"
+)
 
 
 def measure(*, quick: bool, folder: Path, seed: int) -> list[Goal]:
@@ -22,7 +26,7 @@ def measure(*, quick: bool, folder: Path, seed: int) -> list[Goal]:
 
     videos = folder / "videos"
     _make_videos(videos, seed, patients=2 if quick else 4)
-    command = (sys.executable, __file__, str(videos))
+    command = (sys.executable, "-c", _PROGRAM, str(_ROOT / "benchmarks"), str(videos))
     kills = 6 if quick else 50
     found = kill_and_compare(command, folder, kills=kills, seed=seed)
     return [
@@ -67,14 +71,16 @@ def _make_videos(folder: Path, seed: int, *, patients: int) -> None:
     (paths[-1].parent / "empty.mp4").touch()
 
 
-def _run(videos: Path, site: Path) -> None:
+def run(video_dir: str, site_dir: str) -> None:
+    """One run; it is this that gets killed."""
     from ophora_curation.execution import ExecutionSettings
     from ophora_curation.pipeline import curate
     from ophora_curation.settings import CurationPaths, CurationSettings
 
+    site = Path(site_dir)
     site.mkdir(exist_ok=True)
     curate(
-        videos,
+        Path(video_dir),
         out=CurationPaths(
             manifest=site / "manifest.sqlite",
             clips=site / "clips",
@@ -85,7 +91,3 @@ def _run(videos: Path, site: Path) -> None:
         key=b"k" * 32,
         execution=ExecutionSettings(workers=1),
     )
-
-
-if __name__ == "__main__":
-    _run(Path(sys.argv[1]), Path(sys.argv[2]))
