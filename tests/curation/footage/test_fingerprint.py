@@ -57,7 +57,8 @@ def test_a_copy_is_nearer_than_a_neighbour_in_the_same_shot(kind: str) -> None:
     ours, copies = seen(original), seen([changed(picture, kind) for picture in original])
     first, neighbour = clip_fingerprint(ours, 0.0, 5.5), clip_fingerprint(ours, 5.5, 11.0)
     copy = distance(first, clip_fingerprint(copies, 0.0, 5.5))
-    assert copy < 8.0 < distance(first, neighbour)
+    assert copy < 8.0
+    assert distance(first, neighbour) > 18.0  # 14 without the bits that say what changed
 
 
 def test_a_fingerprint_has_two_hashes_a_second() -> None:

@@ -62,6 +62,16 @@ def test_held_frames_are_no_reason_to_cut_or_to_miss_one() -> None:
     assert found(pictures, 24) == [cut(48)]
 
 
+def test_a_cut_inside_a_round_field_is_found() -> None:
+    rows, columns = np.mgrid[0:128, 0:192]
+    outside = np.hypot(rows - 64, columns - 96) > 60
+    pictures = [*shot(1, 30, speed=0), *shot(2, 30, speed=0)]
+    for picture in pictures:
+        picture[~outside] = picture[~outside] // 3 + 160
+        picture[outside] = 4
+    assert found(pictures, 25) == [cut(30)]
+
+
 def test_a_still_title_card_is_a_shot() -> None:
     pictures = [*shot(1, 30), *[scene(7)] * 30, *shot(2, 30)]
     assert found(pictures, 25) == [cut(30), cut(60)]
