@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 TEMPORARY_PREFIX = ".part-"
-_OPTIONS = {"crf": "18", "preset": "veryfast", "x264-params": "log-level=none"}
+# with either of the last two on, x264 writes the same small pictures differently from run to run
+_X264 = "log-level=none:weightp=0:mbtree=0"
+_OPTIONS = {"crf": "18", "preset": "veryfast", "x264-params": _X264}
 
 
 class ClipWriter:
