@@ -29,6 +29,7 @@ _LEAD_IN = re.compile(
     r"am|being|will|going to|it|there|let|us|with this|in this|the next step|step|just)\s+)+"
 )
 _MARGIN = 0.5  # by which the best phase must lead
+_CLEAR_SCORE = 3.0  # evidence from which a phase is as clear as it gets: one word of its own
 
 
 @cache
@@ -41,15 +42,21 @@ def _evidence() -> tuple[tuple[str, float, re.Pattern[str]], ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction:
-    """A sentence to generate from, and the phase that it names; None when that is not clear."""
+    """A sentence to generate from, and the phase that it names; None when that is not clear.
+
+    `confidence` is 0-1: how clearly the phase leads in what was said, times the share of clauses
+    that the guards let through; 0 where no phase leads.
+    """
 
     text: str
     phase: str | None
+    confidence: float = 0.0
+    written_by: str = "rules"  # "rules" | "endpoint"
 
 
 def write_instruction(texts: Sequence[SafeText]) -> Instruction | None:
     """The instruction for a clip, or None when nothing said in it describes surgery."""
-    clauses = [clause for text in texts for clause in text.clauses if _is_surgical(clause)]
+    clauses = surgical_clauses(texts)
     if not clauses:
         return None
     phase = recognise_phase(clauses)
@@ -58,20 +65,56 @@ def write_instruction(texts: Sequence[SafeText]) -> Instruction | None:
     wording = _join([_LEAD_IN.sub("", clause) for clause in chosen])
     if not wording:
         return None
-    title = f"{PHASE_TITLES[phase]}: " if phase else "Cataract surgery: "
-    return Instruction(text=f"{title}{wording}.", phase=phase)
+    confidence = phase_confidence(texts, phase)
+    return Instruction(text=titled(phase, wording), phase=phase, confidence=confidence)
+
+
+def titled(phase: str | None, wording: str) -> str:
+    """The instruction's text: the phase's title in front, a full stop behind."""
+    title = PHASE_TITLES[phase] if phase else "Cataract surgery"
+    return f"{title}: {wording}."
+
+
+def surgical_clauses(texts: Sequence[SafeText]) -> list[str]:
+    """The clauses that name anything of eye surgery, in the order in which they were said."""
+    return [clause for text in texts for clause in text.clauses if is_surgical(clause)]
+
+
+def is_surgical(clause: str) -> bool:
+    """Whether the clause (lower case) names anything of eye surgery."""
+    words = [part for word in clause.split() for part in (word, *word.split("-"))]
+    return any(word in surgical_words() for word in words)
 
 
 def recognise_phase(clauses: Sequence[str]) -> str | None:
     """The phase that the clauses speak of, when one leads clearly."""
-    totals = dict.fromkeys(PHASES, 0.0)
-    for clause in clauses:
-        for phase, score in _score(clause).items():
-            totals[phase] += score
+    totals = _totals(clauses)
     first, second = sorted(totals.values(), reverse=True)[:2]
     if first <= 0 or first - second < _MARGIN:
         return None
     return max(totals, key=lambda phase: totals[phase])
+
+
+def phase_confidence(texts: Sequence[SafeText], phase: str | None) -> float:
+    """How far the clauses speak for this phase rather than another, 0-1 (see `Instruction`)."""
+    kept = sum(len(text.clauses) for text in texts)
+    withheld = sum(count for text in texts for _, count in text.dropped)
+    if phase is None or not kept:
+        return 0.0
+    totals = _totals(surgical_clauses(texts))
+    score = totals.pop(phase)
+    if score <= 0:
+        return 0.0
+    lead = max(score - max(totals.values()), 0.0) / score
+    return lead * min(score / _CLEAR_SCORE, 1.0) * kept / (kept + withheld)
+
+
+def _totals(clauses: Sequence[str]) -> dict[str, float]:
+    totals = dict.fromkeys(PHASES, 0.0)
+    for clause in clauses:
+        for phase, score in _score(clause).items():
+            totals[phase] += score
+    return totals
 
 
 def _score(clause: str) -> dict[str, float]:
@@ -84,11 +127,6 @@ def _score(clause: str) -> dict[str, float]:
         scores["viscoelastic_suction"] = scores["viscoelastic"] + 3.0
         scores["viscoelastic"] = scores["irrigation_aspiration"] = 0.0
     return scores
-
-
-def _is_surgical(clause: str) -> bool:
-    words = [part for word in clause.split() for part in (word, *word.split("-"))]
-    return any(word in surgical_words() for word in words)
 
 
 def _join(clauses: Sequence[str]) -> str:
