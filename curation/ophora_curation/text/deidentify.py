@@ -10,6 +10,7 @@ Wrongly dropping a harmless clause costs some wording; the other mistake would c
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,8 @@ _UNITS = frozenset(
 )
 _MAX_DROPPED_SHARE = 0.34
 _MIN_WORDS = 2
+_KINDS_BY_GUARD = {"cue": "person", "pattern": "number", "entity": "name"}
+KINDS = ("person", "name", "number", "unknown-word")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,27 @@ class SafeText:
     dropped: tuple[tuple[str, int], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What was withheld to protect a person: characters [start, end) of the text, and why.
+
+    `guard` is "cue", "pattern", "entity" or "vocabulary"; `kind` is one of `KINDS`.
+    """
+
+    start: int
+    end: int
+    guard: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """A sentence or clause that was judged: what may stay of it, and what was withheld."""
+
+    safe: str = ""
+    removals: tuple[Removal, ...] = ()
+
+
 class TextDeidentifier:
     """Holds the recognisers. Making one raises `DetectorMissing` when a model is not there."""
 
@@ -81,25 +105,42 @@ class TextDeidentifier:
 
     def clean(self, text: str) -> SafeText:
         """What of a sentence or more may be kept."""
-        kept: list[str] = []
-        dropped: Counter[str] = Counter()
-        for sentence in _SENTENCES.split(_ABBREVIATED.sub(r"\1", text.strip())):
+        pieces = list(self._judge(text))
+        dropped = Counter(
+            piece.removals[0].guard
+            if piece.removals
+            else "vocabulary"  # filler: too few words to say anything
+            for piece in pieces
+            if not piece.safe
+        )
+        kept = tuple(piece.safe for piece in pieces if piece.safe)
+        return SafeText(kept, tuple(sorted(dropped.items())))
+
+    def explain(self, text: str) -> tuple[Removal, ...]:
+        """What `clean` withholds of the text for privacy's sake, in its order.
+
+        One for each sentence or clause withheld, or for each unknown word left out of a clause that
+        stays. Words too few to say anything are no removal, nor is a misheard term put right.
+        """
+        return tuple(removal for piece in self._judge(text) for removal in piece.removals)
+
+    def _judge(self, text: str) -> Iterator[_Piece]:
+        for first, last in _spans(_SENTENCES, _ABBREVIATED.sub(r"\1 ", text)):
+            sentence = text[first:last]
             if _SENTENCE_CUES.search(sentence):
-                dropped["cue"] += 1
+                yield _withheld(first, last, "cue", "person")
                 continue
-            spans = self._entities(sentence)
+            entities = self._entities(sentence)
             held = False
-            for start, end in _clause_spans(sentence):
+            for start, end in _spans(_CLAUSES, sentence):
                 clause = sentence[start:end]
                 # after a cue the rest of the sentence is about the person, not the eye
                 held = held or bool(_CLAUSE_CUES.search(clause))
-                reason = "cue" if held else _refusal(clause, start, end, spans)
-                safe = "" if reason else _known_words(clause)
-                if safe:
-                    kept.append(safe)
+                guard = "cue" if held else _refusal(clause, start, end, entities)
+                if guard:
+                    yield _withheld(first + start, first + end, guard, _KINDS_BY_GUARD[guard])
                 else:
-                    dropped[reason or "vocabulary"] += 1
-        return SafeText(tuple(kept), tuple(sorted(dropped.items())))
+                    yield _sift(clause, first + start)
 
     def _entities(self, sentence: str) -> list[tuple[int, int]]:
         results = self._analyzer.analyze(text=sentence, language="en", entities=list(ENTITIES))
@@ -108,6 +149,21 @@ class TextDeidentifier:
             for result in results
             if not _is_surgical_term(sentence, result.start, result.end)
         ]
+
+
+def _withheld(start: int, end: int, guard: str, kind: str) -> _Piece:
+    return _Piece(removals=(Removal(start=start, end=end, guard=guard, kind=kind),))
+
+
+def _spans(marks: re.Pattern[str], text: str) -> list[tuple[int, int]]:
+    """The non-empty stretches between the marks, without the space around them."""
+    spans, start = [], 0
+    for low, high in [*(mark.span() for mark in marks.finditer(text)), (len(text), len(text))]:
+        part = text[start:low]
+        begin = start + len(part) - len(part.lstrip())
+        spans.append((begin, begin + len(part.strip())))
+        start = high
+    return [(low, high) for low, high in spans if high > low]
 
 
 def _refusal(clause: str, start: int, end: int, spans: list[tuple[int, int]]) -> str:
@@ -121,28 +177,25 @@ def _refusal(clause: str, start: int, end: int, spans: list[tuple[int, int]]) ->
     return ""
 
 
-def _clause_spans(sentence: str) -> list[tuple[int, int]]:
-    spans, start = [], 0
-    for mark in _CLAUSES.finditer(sentence):
-        spans.append((start, mark.start()))
-        start = mark.end()
-    spans.append((start, len(sentence)))
-    return [(low, high) for low, high in spans if high > low]
-
-
-def _known_words(clause: str) -> str:
-    """The clause with only its allowed words; "" when too little of it is left."""
-    words = _WORD.findall(clause.rstrip(".!? "))
-    lower = [word.lower() for word in words]
-    known = [
-        word if is_allowed(lower, index) or _is_measure(lower, index) else heard_as(word)
-        for index, word in enumerate(lower)
-    ]
-    kept = [word for word in known if word is not None]
+def _sift(clause: str, offset: int) -> _Piece:
+    """The clause with only its allowed words; nothing when too little of it is left."""
+    marks = list(_WORD.finditer(clause.rstrip(".!? ")))
+    lower = [mark.group().lower() for mark in marks]
+    kept, removals = [], []
+    for index, (word, mark) in enumerate(zip(lower, marks, strict=True)):
+        allowed = is_allowed(lower, index) or _is_measure(lower, index)
+        known = word if allowed else heard_as(word)
+        if known is not None:
+            kept.append(known)
+        elif word[0].isalnum():
+            low, high = offset + mark.start(), offset + mark.end()
+            removals.append(Removal(start=low, end=high, guard="vocabulary", kind="unknown-word"))
     spoken = sum(word[0].isalnum() for word in lower)
-    if len(kept) < _MIN_WORDS or (spoken - len(kept)) / spoken > _MAX_DROPPED_SHARE:
-        return ""
-    return " ".join(kept)
+    if spoken and len(removals) / spoken > _MAX_DROPPED_SHARE:
+        return _withheld(offset, offset + len(clause), "vocabulary", "unknown-word")
+    if len(kept) < _MIN_WORDS:
+        return _Piece(removals=tuple(removals))
+    return _Piece(safe=" ".join(kept), removals=tuple(removals))
 
 
 def _is_measure(words: list[str], position: int) -> bool:

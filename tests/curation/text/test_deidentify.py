@@ -79,3 +79,21 @@ def test_phases_are_recognised_from_safe_wording(cleaner: TextDeidentifier) -> N
 def test_the_vocabulary_holds_no_common_name() -> None:
     names = "smith jones mary john may june rose grant young king anna peter white black brown"
     assert not set(names.split()) & allowed_words()
+
+
+def test_what_is_withheld_is_explained(cleaner: TextDeidentifier) -> None:
+    said = "Dr. Weiss is here. We polish the capsule, Johnson watches."
+    removals = cleaner.explain(said)
+    parts = [(said[item.start : item.end], item.guard) for item in removals]
+    assert parts == [("Dr. Weiss is here.", "cue"), ("Johnson watches.", "entity")]
+
+
+def test_an_unknown_word_of_a_kept_clause_is_explained(cleaner: TextDeidentifier) -> None:
+    said = "  so we polish the posterior capsule with the zorblatt and leave the anterior capsule"
+    (removal,) = cleaner.explain(said)
+    assert (said[removal.start : removal.end], removal.kind) == ("zorblatt", "unknown-word")
+    assert "zorblatt" not in kept(cleaner, said)
+
+
+def test_filler_is_no_privacy_removal(cleaner: TextDeidentifier) -> None:
+    assert cleaner.explain("so. and now, we polish the capsule") == ()
