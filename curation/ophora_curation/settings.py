@@ -51,8 +51,8 @@ class CurationSettings:
     black_luma: float = 20.0  # mean below: black, 0-255
     min_spread: float = 10.0  # standard deviation of luma below: flat
     max_bad_share: float = 0.15  # of a clip's frames that may be black or blurred
-    min_field: float = 0.15  # share of the picture's middle that looks like an eye
-    max_duplicate_distance: float = 3.0  # bits of 64 between two clips' frames; -1: off
+    min_field: float = 0.12  # share of the picture's middle that looks like an eye
+    max_duplicate_distance: float = 8.0  # bits of 64 between two clips' frames; -1: off
     # speech
     speech_model: str = ""  # folder of a larger local model; "" is the embedded one
     max_no_speech: float = 0.6

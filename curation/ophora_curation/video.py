@@ -131,8 +131,8 @@ class VideoCurator:
         """Second pass: make the clips that are still wanted; the others' rows are as they are."""
         maker = ClipMaker(
             folder=self._out.held,
-            text=self._detectors.find_overlay,
-            faces=self._detectors.find_faces,
+            text=lambda: self._detectors.overlay,
+            faces=lambda: self._detectors.faces,
             settings=self._settings,
             vision=self._detectors.vision,
         )
@@ -153,6 +153,8 @@ class VideoCurator:
 
     def _placed(self, draft: ClipRow, made: MadeClip, fps: Fraction) -> ClipRow:
         """Move a finished clip to where its tier belongs; its row afterwards."""
+        if made.path is None:
+            return replace(draft, tier=made.tier, reasons=made.reasons)
         folder = self._out.held if made.tier == "quarantine" else self._out.clips
         place(made.path, folder, draft.clip_id)
         return replace(
@@ -186,7 +188,8 @@ class _SecondPass:
 
     def pictures(self, grid: Grid) -> Iterator[Picture]:
         """The span's pictures, RGB, upright, at source size."""
-        if self._frames is None or self._is_far(grid.start_s):
+        jumps = self.look.probe.can_seek
+        if self._frames is None or (jumps and self._is_far(grid.start_s)):
             reader = open_reader(self.path, self.look.probe, decoder=self.settings.decoder)
             self._frames = FrameQueue(reader.frames_from(grid.start_s))
         return pick_pictures(self._frames, grid)

@@ -1,0 +1,137 @@
+"""Lines of text in a clip's stills, in the clip's own pixels, one for each place.
+
+A line is looked for in the mean and in the single frame of every still. The same place read twice
+counts once, by its surest reading; a sure reading that is personal always wins.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ophora_curation.picture.overlay import LineKind, judge_lines
+from ophora_curation.picture.stills import Still
+from ophora_curation.picture.text_detector import TextDetector, TextLine
+from ophora_curation.settings import CurationSettings
+from ophora_curation.store.records import Box
+
+Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
+_MEAN_WIDTH = 640  # small text needs it; less for a single frame, where only clear text counts
+_SINGLE_WIDTH = 512
+_TALLEST = 0.22  # share of the picture's height that one line of text can take
+_SAME_PLACE = 0.3  # of the smaller box
+_MIN_LETTERS = 3  # of a line that only a single frame shows: glints are read as one or two
+
+
+def find_lines(
+    stills: Sequence[Still], detector: TextDetector, settings: CurationSettings
+) -> list[tuple[TextLine, LineKind]]:
+    """Every line of a clip with its kind; marks (an emblem, a highlight) are left out."""
+    readings: list[TextLine] = []
+    for still in stills:
+        readings += _read_mean(still, detector, settings)
+        readings += _read_single(still, detector, settings)
+    own = frozenset(word.lower() for word in settings.harmless_words)
+    sure = settings.text_confidence
+    lines = [_surest(group, own, sure) for group in _places(readings)]
+    kinds = judge_lines(lines, own, min_confidence=sure)
+    return [(line, kind) for line, kind in zip(lines, kinds, strict=True) if kind != "mark"]
+
+
+def _read_mean(still: Still, detector: TextDetector, settings: CurationSettings) -> list[TextLine]:
+    """Lines are found in the mean; a figure that changes is read better in the single frame."""
+    mean, middle = (_resized(picture, _MEAN_WIDTH) for picture in (still.mean, still.middle))
+    lines = []
+    for box, score in detector.find(mean):
+        if score < settings.text_score or not _can_be_line(box, mean.shape[0]):
+            continue
+        readings = [detector.read(source, box, score) for source in (mean, middle)]
+        best = max(readings, key=lambda line: line.confidence)
+        lines.append(_scaled(best, mean, still.mean))
+    return lines
+
+
+def _read_single(
+    still: Still, detector: TextDetector, settings: CurationSettings
+) -> list[TextLine]:
+    """Lines of one frame, of those only what reads as text."""
+    single = _resized(still.middle, _SINGLE_WIDTH)
+    lines = []
+    for box, score in detector.find(single):
+        if score < settings.text_score or not _can_be_line(box, single.shape[0]):
+            continue
+        line = detector.read(single, box, score)
+        letters = sum(character.isalnum() for character in line.text)
+        if line.confidence >= settings.text_confidence and letters >= _MIN_LETTERS:
+            lines.append(_scaled(line, single, still.middle))
+    return lines
+
+
+def _can_be_line(box: Box, picture_height: int) -> bool:
+    """Not the round eye itself, which a text detector takes for an O: so tall and so narrow a box
+    could hold two letters at most."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    return height <= _TALLEST * picture_height or width > 2.5 * height
+
+
+def _resized(picture: Picture, widest: int) -> Picture:
+    """To a width that small text needs, sides in multiples of 32."""
+    height, width = picture.shape[:2]
+    wide = min(max(width, 512), widest)
+    high = wide * height / width
+    size = (round(wide / 32) * 32, max(32, round(high / 32) * 32))
+    method = cv2.INTER_CUBIC if size[0] >= width else cv2.INTER_AREA
+    return np.asarray(cv2.resize(picture, size, interpolation=method), dtype=np.uint8)
+
+
+def _scaled(line: TextLine, seen: Picture, own: Picture) -> TextLine:
+    """The line with its box in the clip's own pixels, rounded outwards."""
+    down, across = own.shape[0] / seen.shape[0], own.shape[1] / seen.shape[1]
+    left, top, right, bottom = line.box
+    box = (
+        int(left * across),
+        int(top * down),
+        math.ceil(right * across),
+        math.ceil(bottom * down),
+    )
+    return replace(line, box=box)
+
+
+def _places(lines: Sequence[TextLine]) -> list[list[TextLine]]:
+    """Readings of the same place together."""
+    groups: list[list[TextLine]] = []
+    for line in lines:
+        for group in groups:
+            if any(_overlap(line.box, other.box) >= _SAME_PLACE for other in group):
+                group.append(line)
+                break
+        else:
+            groups.append([line])
+    return groups
+
+
+def _surest(group: Sequence[TextLine], own: frozenset[str], sure: float) -> TextLine:
+    kinds = [judge_lines([line], own, min_confidence=sure)[0] for line in group]
+    personal = [line for line, kind in zip(group, kinds, strict=True) if kind == "personal"]
+    best = max(personal or group, key=lambda line: line.confidence)
+    boxes = [line.box for line in group]
+    whole = (
+        min(box[0] for box in boxes),
+        min(box[1] for box in boxes),
+        max(box[2] for box in boxes),
+        max(box[3] for box in boxes),
+    )
+    return replace(best, box=whole)
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Shared area as a share of the smaller box."""
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    high = min(one[3], other[3]) - max(one[1], other[1])
+    if wide <= 0 or high <= 0:
+        return 0.0
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return wide * high / max(1, min(areas))
