@@ -36,8 +36,9 @@ _CHOICE_S = 12.0  # at a window's end, within which the longest silence becomes 
 _PAD_S = 0.4  # of sound kept round speech
 _MIN_ECHO = 4  # words in the order of the list
 _UNFINISHED = frozenset(
-    "mr. mrs. ms. dr. prof. doctor not no never don't without avoid the a an to of and or".split()
-)
+    {"mr.", "mrs.", "ms.", "dr.", "prof.", "doctor", "not", "no", "never", "don't", "without"}
+    | {"avoid", "the", "a", "an", "to", "of", "and", "or"}
+)  # no sentence ends with these: a name or a denial would lose what belongs to it
 _WORD = re.compile(r"[a-z']+")
 
 Stretch = tuple[int, int]  # samples
@@ -177,7 +178,7 @@ def _length(stretch: Stretch) -> float:
 
 
 def _padded(window: Sequence[Stretch], size: int) -> list[Stretch]:
-    """What is cut out of the sound: stretches with some sound round them, joined where they meet."""
+    """What is cut out: stretches with some sound round them, joined where they meet."""
     pad = int(_PAD_S * RATE)
     pieces: list[Stretch] = []
     for low, high in window:
