@@ -1,9 +1,14 @@
-"""`ophora site init | curate | status`: a hospital's own commands. All of it stays on the site."""
+"""`ophora site`: a hospital's own commands, from videos to reviewed clips. All of it stays there."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from ophora_client.deidentify_cli import deidentify
+from ophora_client.export_cli import export
+from ophora_client.review_cli import review
+from ophora_client.site_report import report
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -60,6 +65,8 @@ def curate(
         f"{summary.found} files: {summary.curated} curated, {summary.refused} refused, "
         f"{summary.skipped} done before"
     )
+    if summary.uncertified:
+        typer.echo(f"{summary.uncertified} videos have no certificate: see logs/curation.log")
     show_counts(opened.manifest_path)
 
 
@@ -72,3 +79,9 @@ def status(site: SiteFolder) -> None:
     opened = Site.open(site)
     typer.echo(f"site {opened.settings.site.code}")
     show_counts(opened.manifest_path)
+
+
+app.command()(review)
+app.command()(report)
+app.command()(export)
+app.command()(deidentify)

@@ -29,9 +29,10 @@ class CurationProgress:
             MofNCompleteColumn(),
             TextColumn("videos, {task.fields[clips]} clips, {task.fields[refused]} refused"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console,
         )
-        self._task = self._bar.add_task("curating", total=None, clips=0, refused=0)
+        self._task = self._bar.add_task("curating", total=None, clips=0, refused=0, left="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -48,7 +49,18 @@ class CurationProgress:
             total=progress.total,
             clips=progress.clips,
             refused=progress.refused,
+            left=_left(progress),
         )
+
+
+def _left(progress: Progress) -> str:
+    """Time left, or what is done before there is anything to judge it by."""
+    if progress.verified < progress.to_verify:
+        return f"checking clip {progress.verified} of {progress.to_verify}"
+    if progress.left_s is None or progress.done == progress.total:
+        return ""
+    minutes, seconds = divmod(round(progress.left_s), 60)
+    return f"about {minutes}:{seconds:02d} left"
 
 
 def show_counts(manifest_path: Path, console: Console | None = None) -> None:

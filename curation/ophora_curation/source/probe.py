@@ -34,6 +34,8 @@ REFUSALS: dict[str, str] = {
     "duplicate": "the same content lies in another patient's folder",
     "timed-out": "took longer than its limit",
     "worker-died": "the worker process died on it",
+    "out-of-memory": "it needs more memory than its worker may have",
+    "not-a-file": "a link, a pipe or a device",
     "failed": "an unexpected error; the log has its kind",
 }
 _INDEXED = ("mov", "matroska")  # by time, so that a key frame is found where it is said to be

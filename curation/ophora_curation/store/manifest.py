@@ -22,8 +22,9 @@ _STAGES: dict[str, tuple[Tier, ...]] = {"tpt": ("tpt", "p2ft"), "p2ft": ("p2ft",
 # what only failed to be processed, or waits for a detector, is tried again by the next run
 RETRIED = frozenset(
     {
-        *("worker-died", "timed-out", "failed", "no-speech-model"),
-        *("no-text-detector", "overlay-detector-failed", "no-refiner"),
+        *("worker-died", "timed-out", "failed", "out-of-memory", "no-speech-model"),
+        *("no-text-detector", "overlay-detector-failed", "face-detector-failed"),
+        *("no-refiner", "vision-failed"),
     }
 )
 _SCHEMA = """
