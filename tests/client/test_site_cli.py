@@ -69,7 +69,7 @@ def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
     patient.mkdir(parents=True)
     for number in range(200):
         (patient / f"{number}.mp4").write_bytes(b"x" * number)
-    init_site(tmp_path / "site", code="a", profile={"curation": {"workers": 2}})
+    init_site(tmp_path / "site", code="a", profile={"execution": {"workers": 2}})
     arguments = ["site", "curate", str(tmp_path / "videos"), "--site", str(tmp_path / "site")]
     code = "import sys; from ophora_deploy.cli import main; sys.exit(main())"
     process = subprocess.Popen(

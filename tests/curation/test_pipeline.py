@@ -71,7 +71,7 @@ def test_every_bad_file_has_its_reason_and_the_run_goes_on(site: Path) -> None:
     with Manifest.open(site / "manifest.sqlite") as manifest:
         rows = manifest.videos()
     refused = sorted(row.reasons for row in rows if row.status == "refused")
-    wanted = [("duplicate",), ("empty",), ("no-patient",), ("no-video",), ("not-a-video",)]
+    wanted = [("duplicate",), ("empty",), ("no-decoder",), ("no-patient",), ("not-a-video",)]
     assert refused == wanted
     assert sum(row.status == "curated" for row in rows) == 3  # and not the twin
 

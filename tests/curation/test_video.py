@@ -5,12 +5,18 @@ from pathlib import Path
 import pytest
 
 from ophora_curation.detectors import Detectors
-from ophora_curation.errors import DetectorMissing
+from ophora_curation.errors import DetectorMissing, RefinerFailed
+from ophora_curation.job import VideoJob
+from ophora_curation.look import look
 from ophora_curation.phantom.make import make_phantoms
 from ophora_curation.phantom.request import PhantomRequest
-from ophora_curation.settings import CurationSettings
+from ophora_curation.settings import CurationPaths, CurationSettings
+from ophora_curation.store.records import VideoOutcome
 from ophora_curation.text.deidentify import SafeText
-from ophora_curation.video import VideoCurator, VideoJob
+from ophora_curation.text.refiner import RuleRefiner
+from ophora_curation.video import VideoCurator
+
+SETTINGS = CurationSettings(min_width=160, min_height=96)
 
 
 class FakeText:
@@ -28,10 +34,27 @@ class BrokenOverlay:
         raise ValueError("a box of Mary Poe")
 
 
+class NoFaces:
+    def find(self, picture: object) -> list[object]:
+        return []
+
+
+class BrokenRefiner:
+    def write(self, texts: object) -> None:
+        raise RefinerFailed("down")
+
+
 class FakeDetectors(Detectors):
-    def __init__(self, text: object, overlay: object) -> None:
-        super().__init__()
-        self._fakes = {"text": text, "overlay": overlay}
+    def __init__(
+        self, text: object, overlay: object, faces: object = None, refiner: object = None
+    ) -> None:
+        super().__init__(SETTINGS)
+        self._fakes = {
+            "text": text,
+            "overlay": overlay,
+            "faces": faces or NoFaces(),
+            "refiner": refiner or RuleRefiner(),
+        }
 
     def _get(self, name: str) -> object:
         if self._fakes[name] is None:
@@ -45,6 +68,28 @@ class FakeDetectors(Detectors):
     @property
     def overlay(self):  # type: ignore[no-untyped-def]
         return self._get("overlay")
+
+    @property
+    def faces(self):  # type: ignore[no-untyped-def]
+        return self._get("faces")
+
+    @property
+    def refiner(self):  # type: ignore[no-untyped-def]
+        return self._get("refiner")
+
+
+def curated(video: Path, folder: Path, detectors: Detectors) -> VideoOutcome:
+    out = CurationPaths(
+        manifest=folder / "manifest.sqlite",
+        clips=folder / "clips",
+        held=folder / "held",
+        certificates=folder / "certificates",
+    )
+    out.clips.mkdir()
+    out.held.mkdir()
+    curator = VideoCurator(settings=SETTINGS, key=bytes(32), out=out, detectors=detectors)
+    job = VideoJob(path=video, video_id="v", patient_id="p", sha256="s", recipe="r")
+    return curator.curate(job, look(job, SETTINGS))
 
 
 @pytest.fixture(scope="module")
@@ -64,30 +109,57 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("text", "overlay", "tiers", "reasons"),
+    ("detectors", "tiers", "reasons", "folder"),
     [
-        (FakeText(), FakeOverlay(), {"p2ft"}, set()),
-        (FakeText(), BrokenOverlay(), {"quarantine"}, {"overlay-detector-failed"}),
-        (FakeText(), None, {"quarantine"}, {"overlay-detector-failed"}),
-        (None, FakeOverlay(), {"quarantine"}, {"no-text-detector"}),
+        (FakeDetectors(FakeText(), FakeOverlay()), {"p2ft"}, set(), "clips"),
+        (
+            FakeDetectors(FakeText(), BrokenOverlay()),
+            {"quarantine"},
+            {"overlay-detector-failed"},
+            "held",
+        ),
+        (FakeDetectors(FakeText(), None), {"quarantine"}, {"overlay-detector-failed"}, "held"),
+        (
+            FakeDetectors(FakeText(), FakeOverlay(), faces=BrokenOverlay()),
+            {"quarantine"},
+            {"face-detector-failed"},
+            "held",
+        ),
+        (FakeDetectors(None, FakeOverlay()), {"quarantine"}, {"no-text-detector"}, ""),
+        (
+            FakeDetectors(FakeText(), FakeOverlay(), refiner=BrokenRefiner()),
+            {"quarantine"},
+            {"no-refiner"},
+            "",
+        ),
     ],
 )
 def test_a_missing_or_broken_detector_holds_its_clips(
-    video: Path, tmp_path: Path, text: object, overlay: object, tiers: set[str], reasons: set[str]
+    video: Path,
+    tmp_path: Path,
+    detectors: Detectors,
+    tiers: set[str],
+    reasons: set[str],
+    folder: str,
 ) -> None:
-    curator = VideoCurator(
-        settings=CurationSettings(min_width=160, min_height=96),
-        key=bytes(32),
-        clips=tmp_path,
-        detectors=FakeDetectors(text, overlay),
-    )
-    job = VideoJob(path=video, video_id="v", patient_id="p", sha256="s", recipe="r")
-    outcome = curator.curate(job)
+    outcome = curated(video, tmp_path, detectors)
     assert outcome.video.status == "curated"
     assert {clip.tier for clip in outcome.clips} == tiers
     assert {reason for clip in outcome.clips for reason in clip.reasons} == reasons
-    written = len(outcome.clips) if tiers == {"p2ft"} else 0
-    assert len(list(tmp_path.iterdir())) == written
+    for name in ("clips", "held"):
+        wanted = {f"{clip.clip_id}.mp4" for clip in outcome.clips} if name == folder else set()
+        assert {path.name for path in (tmp_path / name).iterdir()} == wanted
+
+
+def test_a_row_says_what_was_seen_and_said(video: Path, tmp_path: Path) -> None:
+    outcome = curated(video, tmp_path, FakeDetectors(FakeText(), FakeOverlay()))
+    assert (outcome.video.codec, outcome.video.narration) == ("h264", "sidecar")
+    for clip in outcome.clips:
+        assert clip.residual == 0
+        assert clip.frames == round((clip.end_s - clip.start_s) * clip.fps)
+        assert clip.fingerprint
+        assert clip.lineage["instruction_by"] == "rules"
+        assert 0 < clip.confidence <= 1
 
 
 def test_a_video_without_sound_and_subtitles_is_refused(video: Path, tmp_path: Path) -> None:
@@ -100,11 +172,5 @@ def test_a_video_without_sound_and_subtitles_is_refused(video: Path, tmp_path: P
             if packet.dts is not None:
                 packet.stream = stream
                 target.mux(packet)
-    curator = VideoCurator(
-        settings=CurationSettings(min_width=160, min_height=96),
-        key=bytes(32),
-        clips=tmp_path,
-        detectors=FakeDetectors(FakeText(), FakeOverlay()),
-    )
-    job = VideoJob(path=silent, video_id="v", patient_id="p", sha256="s", recipe="r")
-    assert curator.curate(job).video.reasons == ("no-narration",)
+    outcome = curated(silent, tmp_path, FakeDetectors(FakeText(), FakeOverlay()))
+    assert outcome.video.reasons == ("no-narration",)

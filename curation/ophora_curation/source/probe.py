@@ -21,7 +21,7 @@ REFUSALS: dict[str, str] = {
     "not-a-video": "its first bytes are of no known video container",
     "truncated": "the file ends before its index, so no frame can be found in it",
     "no-video": "the container holds no video stream",
-    "no-decoder": "the chosen decoder does not know its codec",
+    "no-decoder": "the decoder does not know its codec, or the header that names it is cut off",
     "damaged": "too many of its frames can't be decoded",
     "too-small": "the picture is smaller than the site allows",
     "too-large": "the picture is larger than the site allows",
