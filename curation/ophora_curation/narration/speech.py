@@ -10,7 +10,7 @@ doubtful is left out whole: half of it could say the opposite.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -32,8 +32,9 @@ _MAX_COMPRESSION = 2.4  # of a segment's text; more is a loop
 _LONG_GAP_S = 0.5
 _BLOCK_S = 300  # that the voice-activity filter takes at once
 _WINDOW_S = 29.0  # Whisper's own is 30
-_CHOICE_S = 12.0  # at a window's end, within which the longest silence becomes its end
+_CHOICE_S = 6.0  # at a window's end, within which the longest silence becomes its end
 _PAD_S = 0.4  # of sound kept round speech
+_TAIL_S = 1.0  # at a window's end, in which no sentence is
 _MIN_ECHO = 4  # words in the order of the list
 _UNFINISHED = frozenset(
     {"mr.", "mrs.", "ms.", "dr.", "prof.", "doctor", "not", "no", "never", "don't", "without"}
@@ -52,6 +53,16 @@ class Word:
     end_s: float
     text: str = field(repr=False)  # still identifiable
     is_sure: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What is cut out of the sound, low to high, and the speech in it; in samples."""
+
+    low: int
+    high: int
+    begin: int
+    end: int
 
 
 class SpeechRecognizer:
@@ -81,7 +92,16 @@ class SpeechRecognizer:
     def _hear(self, sound: Sound, window: Sequence[Stretch]) -> Iterator[Word]:
         """The words in some stretches of speech, which are heard without what lies between."""
         pieces = _padded(window, len(sound))
-        heard = np.concatenate([sound[low:high] for low, high in pieces])
+        heard = np.concatenate([sound[piece.low : piece.high] for piece in pieces])
+        clock = _Clock(pieces)
+        for segment in self._segments(heard):
+            is_trusted = self._is_trusted(segment)
+            for word in segment.words or ():
+                start_s, end_s = clock.times(word.start, word.end)
+                sure = is_trusted and word.probability >= self._settings.min_word_probability
+                yield Word(start_s=start_s, end_s=end_s, text=word.word, is_sure=sure)
+
+    def _segments(self, heard: Sound) -> Iterator[Any]:
         segments, _ = self._load().transcribe(
             heard.astype(np.float32) / 32768.0,
             language="en",
@@ -90,14 +110,12 @@ class SpeechRecognizer:
             condition_on_previous_text=False,
             temperature=0.0,
             word_timestamps=True,
+            without_timestamps=True,
         )
-        clock = _Clock(pieces)
         for segment in segments:
-            is_trusted = self._is_trusted(segment)
-            for word in segment.words or ():
-                start_s, end_s = clock.times(word.start, word.end)
-                sure = is_trusted and word.probability >= self._settings.min_word_probability
-                yield Word(start_s=start_s, end_s=end_s, text=word.word, is_sure=sure)
+            yield segment
+            if segment.words and segment.words[-1].end > len(heard) / RATE - _TAIL_S:
+                return  # Whisper would listen once more to the silence after the last word
 
     def _is_trusted(self, segment: Any) -> bool:
         return bool(
@@ -150,63 +168,64 @@ def pack(stretches: Sequence[Stretch]) -> Iterator[Sequence[Stretch]]:
     """Groups of stretches that fit a window together; a group ends at a long silence."""
     first = 0
     while first < len(stretches):
-        last, total = first, _length(stretches[first])
-        while last + 1 < len(stretches):
-            total += _length(stretches[last + 1])
-            if total > _WINDOW_S * RATE:
-                break
+        last, room = first, _WINDOW_S * RATE - _cost(stretches, first)
+        while last + 1 < len(stretches) and room >= _cost(stretches, last + 1, follows=True):
             last += 1
+            room -= _cost(stretches, last, follows=True)
         if last + 1 < len(stretches):
             last = _best_end(stretches, first, last)
         yield stretches[first : last + 1]
         first = last + 1
 
 
+def _cost(stretches: Sequence[Stretch], at: int, *, follows: bool = False) -> float:
+    """Samples that a stretch takes in a window, with what is kept of the silence before it."""
+    low, high = stretches[at]
+    pad = 2 * _PAD_S * RATE
+    return high - low + (min(pad, low - stretches[at - 1][1]) if follows else pad)
+
+
 def _best_end(stretches: Sequence[Stretch], first: int, last: int) -> int:
     """The stretch before the longest silence among a full group's last ones."""
-    lowest, spare = last, _CHOICE_S * RATE
-    while lowest > first and spare > 0:
-        spare -= _length(stretches[lowest])
+    lowest = last
+    while lowest > first and stretches[last][1] - stretches[lowest][0] < _CHOICE_S * RATE:
         lowest -= 1
     return max(
         range(lowest, last + 1), key=lambda at: (stretches[at + 1][0] - stretches[at][1], at)
     )
 
 
-def _length(stretch: Stretch) -> float:
-    return stretch[1] - stretch[0] + 2 * _PAD_S * RATE
-
-
-def _padded(window: Sequence[Stretch], size: int) -> list[Stretch]:
+def _padded(window: Sequence[Stretch], size: int) -> list[Piece]:
     """What is cut out: stretches with some sound round them, joined where they meet."""
     pad = int(_PAD_S * RATE)
-    pieces: list[Stretch] = []
-    for low, high in window:
-        low, high = max(0, low - pad), min(size, high + pad)
-        if pieces and low <= pieces[-1][1]:
-            pieces[-1] = (pieces[-1][0], high)
+    pieces: list[Piece] = []
+    for begin, end in window:
+        low, high = max(0, begin - pad), min(size, end + pad)
+        if pieces and low <= pieces[-1].high:
+            pieces[-1] = replace(pieces[-1], high=high, end=end)
         else:
-            pieces.append((low, high))
+            pieces.append(Piece(low=low, high=high, begin=begin, end=end))
     return pieces
 
 
 class _Clock:
     """From seconds of what was cut out to seconds of the whole sound."""
 
-    def __init__(self, pieces: Sequence[Stretch]) -> None:
+    def __init__(self, pieces: Sequence[Piece]) -> None:
         self._pieces = pieces
         self._starts = [0.0]
-        for low, high in pieces:
-            self._starts.append(self._starts[-1] + (high - low) / RATE)
+        for piece in pieces:
+            self._starts.append(self._starts[-1] + (piece.high - piece.low) / RATE)
 
     def times(self, start_s: float, end_s: float) -> tuple[float, float]:
-        """A word lies in one piece: the one in which its middle is."""
+        """A word lies in the speech of one piece: the one in which its middle is."""
         number = bisect_right(self._starts, (start_s + end_s) / 2) - 1
         number = min(max(number, 0), len(self._pieces) - 1)
-        low, high = (edge / RATE for edge in self._pieces[number])
-        shift = low - self._starts[number]
-        start_s = min(max(start_s + shift, low), high)
-        return start_s, min(max(end_s + shift, start_s), high)
+        piece = self._pieces[number]
+        shift_s = piece.low / RATE - self._starts[number]
+        begin_s, last_s = piece.begin / RATE, piece.end / RATE
+        start_s = min(max(start_s + shift_s, begin_s), last_s)
+        return start_s, min(max(end_s + shift_s, start_s), last_s)
 
 
 def _sentences(words: Sequence[Word]) -> Iterator[Sequence[Word]]:

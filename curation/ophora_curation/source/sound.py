@@ -120,9 +120,9 @@ class _Track:
 def _frames(container: InputContainer) -> Iterator[AudioFrame]:
     """Every frame of the first track that can be decoded."""
     stream = next(iter(container.streams.audio), None)
-    if stream is None or stream.codec_context is None:
+    if stream is None or not stream.codec_context:
         return
-    stream.thread_type = "NONE"
+    stream.codec_context.thread_type = "NONE"
     packets, errors = container.demux(stream), 0
     while errors < _MAX_DEMUX_ERRORS:
         try:
