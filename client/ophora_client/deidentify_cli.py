@@ -3,6 +3,7 @@
 Nothing is kept but the sheet that was asked for. The text that is shown is the caller's own.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ophora_curation.text.deidentify import Removal
 
 _MAX_TEXT_BYTES = 1_000_000
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+")
+_MAX_SENTENCE = 10_000  # characters; recognisers take a sentence at once and memory with it
 _STDIN = Path("-")
 # a terminal would act on these; one character for one, so that places stay where they are
 _CONTROLS = {code: "?" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
@@ -76,6 +79,12 @@ def _read_text(path: Path) -> str:
         raise typer.BadParameter(f"--text {path}: is no UTF-8 text: give a text file")
     if not decoded.strip():
         raise typer.BadParameter(f"--text {path}: is empty: give a text file")
+    if max(map(len, _SENTENCE_ENDS.split(decoded))) > _MAX_SENTENCE:
+        message = (
+            f"--text {path}: has a sentence of more than {_MAX_SENTENCE} characters: "
+            "end sentences with full stops"
+        )
+        raise typer.BadParameter(message)
     return decoded.translate(_CONTROLS)
 
 
@@ -112,8 +121,6 @@ def _show_text(text: str, settings: "SiteSettings | None") -> None:
 
 def _sentences(text: str, removals: Sequence["Removal"]) -> list[tuple[int, int]]:
     """Where sentences begin and end; a removal is never divided ("Dr. Weiss is here.")."""
-    import re
-
     found = [match.span() for match in re.finditer(r"\S.*?(?:[.!?](?=\s)|\Z)", text, re.DOTALL)]
     joined: list[tuple[int, int]] = []
     for start, end in found:

@@ -84,6 +84,7 @@ def test_a_text_can_not_steer_the_terminal() -> None:
         (b"\xff\xfe\xfa", "no UTF-8 text"),
         (b"x" * 1_000_001, "larger than"),
         (b" \n", "empty"),
+        (b"polish the capsule and " * 500, "sentence of more than"),
         (None, "can't be read"),
     ],
 )

@@ -137,7 +137,11 @@ def test_an_address_outside_the_site_is_refused(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["10.1.2.3", "172.31.0.1", "192.168.1.9", "169.254.7.7", "[::1]", "[fd00::5]"]
+    "host",
+    [
+        *("10.1.2.3", "172.31.0.1", "192.168.1.9", "169.254.7.7", "[::1]", "[fd00::5]"),
+        *("[fe80::1]", "[::ffff:10.0.0.1]"),
+    ],
 )
 def test_an_address_of_the_site_is_accepted(host: str) -> None:
     Endpoint(_settings(f"http://{host}:8000/v1"))
