@@ -1,8 +1,11 @@
 """Sound: its time zero is the video's, and damage leaves silence, not a shift."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -76,8 +79,8 @@ def write_film(
     return path
 
 
-def broken(packet: av.Packet) -> av.Packet:
-    bad = av.Packet(b"\xff" * packet.size)
+def broken(packet: av.Packet[Any]) -> av.Packet[Any]:
+    bad: av.Packet[Any] = av.Packet(b"\xff" * packet.size)
     bad.pts, bad.dts, bad.time_base = packet.pts, packet.dts, packet.time_base
     bad.stream = packet.stream
     return bad
