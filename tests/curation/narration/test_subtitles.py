@@ -151,7 +151,7 @@ def test_many_overlapping_cues_are_read_fast(tmp_path: Path, step_s: float) -> N
     assert said[-1].text == "End."
 
 
-@pytest.mark.parametrize("text", ["<" * 400_000, "1" * 400_000, "1:" * 200_000, "{\\" * 200_000])
+@pytest.mark.parametrize("text", ["<" * 200_000, "1" * 200_000, "1:" * 100_000, "{\\" * 100_000])
 def test_hostile_lines_are_read_fast(tmp_path: Path, text: str) -> None:
     path = write_cues(tmp_path / "a.srt", (1, 2, text), (3, 4, text + "-->"))
     before_s = time.process_time()
