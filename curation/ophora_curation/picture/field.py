@@ -28,6 +28,7 @@ _MIN_CUT = 0.015  # of the picture; less than that is not worth cutting
 _MIN_MATCH = 0.95  # of the lit piece and the shape, intersection over union
 _MAX_LIT_OUTSIDE = 0.15  # of what would be cut; more means the shape is not the field
 _CIRCLE_LEAD = 0.01  # a box has to match better than an ellipse by no more than this
+_FALL = 0.35  # luma just outside to just inside, at most: a vignette falls off slowly
 _INSET = 0.5  # pixels of small luma that the shape is drawn in by: its edge is soft
 
 
@@ -79,13 +80,24 @@ def find_field(brightest: Small | None) -> Field | None:
     outside = ~kept
     if outside.mean() < _MIN_CUT or lit[outside].mean() > _MAX_LIT_OUTSIDE:
         return None
-    return field
+    return field if _has_edge(brightest, kept) else None
 
 
 def _lit(luma: Small) -> Flags:
     bright = float(np.percentile(luma, 90))
     level = min(max(_DARK_SHARE * bright, _DARKEST_LIT), _BRIGHTEST_DARK)
     return np.asarray(luma > level, dtype=np.bool_)
+
+
+def _has_edge(luma: Small, kept: Flags) -> bool:
+    """Whether light ends at the edge of what is kept, from one pixel to the next but one."""
+    mask = kept.astype(np.uint8)
+    near, far = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
+    within = (cv2.erode(mask, near) > 0) & (cv2.erode(mask, far) == 0)
+    beyond = (cv2.dilate(mask, near) == 0) & (cv2.dilate(mask, far) > 0)
+    if not within.any() or not beyond.any():
+        return False
+    return bool(np.median(luma[beyond]) <= _FALL * np.median(luma[within]))
 
 
 def _largest_piece(lit: Flags) -> Flags | None:
@@ -153,21 +165,18 @@ def _ellipses(piece: Flags, bounds: tuple[int, int, int, int]) -> list[Shares]:
 
 def _fit(points: Floats, *, is_circle: bool) -> Shares | None:
     """Centre and radii by least squares; points that lie far off are left out and it is redone."""
-    kept = points
-    for _ in range(3):
-        shape = _solve(kept, is_circle=is_circle)
+    shape = _solve(points, is_circle=is_circle)
+    for _ in range(2):
         if shape is None:
             return None
         scaled = (points - shape[:2]) / shape[2:]
         off = np.abs(np.hypot(scaled[:, 0], scaled[:, 1]) - 1)
         kept = points[off <= max(0.03, float(np.quantile(off, 0.7)))]
-    centre_x, centre_y, radius_x, radius_y = shape
-    return (
-        float(centre_x),
-        float(centre_y),
-        float(radius_x + 0.5 - _INSET),
-        float(radius_y + 0.5 - _INSET),
-    )
+        shape = _solve(kept, is_circle=is_circle)
+    if shape is None:
+        return None
+    centre_x, centre_y, radius_x, radius_y = (float(value) for value in shape)
+    return centre_x, centre_y, radius_x + 0.5 - _INSET, radius_y + 0.5 - _INSET
 
 
 def _solve(points: Floats, *, is_circle: bool) -> Floats | None:

@@ -90,8 +90,12 @@ def no_field() -> dict[str, Small | None]:
     spots = np.zeros((90, 160), np.uint8)
     spots[10:40, 10:30] = spots[50:80, 120:140] = 200
     dim = np.clip(lit() * np.hypot(*np.mgrid[-1:1:90j, -1:1:160j])[::-1] + 45, 0, 255)
+    y, x = np.mgrid[-1:1:90j, -1:1:160j]
+    dark = np.clip((np.hypot(0.9 * x, 0.8 * y) - 0.7) / 0.4, 0, 1)
+    vignette = 130 * (1 - 0.95 * dark * dark * (3 - 2 * dark))
     return {
         "nothing to look at": None,
+        "a vignette": vignette.astype(np.uint8),
         "lit to its edges": lit(),
         "a dim rim": dim.astype(np.uint8),
         "black": np.zeros((90, 160), np.uint8),
