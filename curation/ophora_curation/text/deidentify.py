@@ -15,57 +15,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from ophora_curation.errors import DetectorMissing
-from ophora_curation.text.vocabulary import heard_as, is_allowed, is_eponym
+from ophora_curation.text.cues import (
+    CUE_KINDS,
+    is_named,
+    name_after_role,
+    names_a_role,
+    sentence_cue,
+)
+from ophora_curation.text.patterns import Number, find_numbers, find_pattern
+from ophora_curation.text.vocabulary import allowed_words, heard_as, is_allowed, is_eponym
 
 ENTITIES = (
     "PERSON", "DATE_TIME", "LOCATION", "NRP", "PHONE_NUMBER", "EMAIL_ADDRESS", "URL", "US_SSN",
     "MEDICAL_LICENSE", "IP_ADDRESS", "CREDIT_CARD", "IBAN_CODE", "US_DRIVER_LICENSE",
 )  # fmt: skip
-_NAME_AFTER = r"(?:mr|mrs|ms|miss|dr|doctor|prof|professor|nurse|sister|sir|madam|lady|gentleman)"
-_SENTENCE_CUES = re.compile(
-    rf"\b{_NAME_AFTER}\b\.?"
-    r"|\b(?:name|names|named|called|birth|born|birthday|dob|mrn|record|chart|file|insurance|hospital"
-    r"|passport|social security|identifier|id|identity|phone|telephone|mobile|email|e-mail|address"
-    r"|street|road|avenue|lives|living|live in|resident|from the city|years? old|year-old|aged|age"
-    r"|referred|husband|wife|daughter|son|mother|father|grandmother|grandfather|widow|retired"
-    r"|my colleague|my fellow|assisted by|operated by|on behalf of|welcome|department|clinic|ward"
-    r"|today is|dated|yesterday|tomorrow|appointment|monday|tuesday|wednesday|thursday|friday"
-    r"|saturday|sunday|january|february|march|april|june|july|august|september|october|november"
-    r"|december|number|i am [a-z]+ [a-z]+ from)\b",
-    re.IGNORECASE,
+_ENTITY_KINDS = {
+    "PERSON": "name", "DATE_TIME": "date", "LOCATION": "place", "NRP": "origin",
+    "PHONE_NUMBER": "contact", "EMAIL_ADDRESS": "contact", "URL": "contact",
+}  # fmt: skip
+KINDS = tuple(
+    dict.fromkeys((*CUE_KINDS, "person", *_ENTITY_KINDS.values(), "number", "unknown-word"))
 )
-_CLAUSE_CUES = re.compile(
-    r"\b(?:patient|patients|he|she|his|her|him|hers|man|woman|case of|surgeon|assistant|fellow"
-    r"|resident|colleague|friend|this is)\b",
-    re.IGNORECASE,
-)
-_PATTERNS = re.compile(
-    r"\b[A-Z]{1,4}[-\s]?\d{2,}[-\d]*\b"  # record numbers
-    r"|\b\d{1,4}\s*[-./]\s*\d{1,2}\s*[-./]\s*\d{1,4}\b"  # dates
-    r"|\b(?:19|20)\d{2}\b|\d{4,}|\d{1,2}(?:st|nd|rd|th)\b"
-    r"|\b\d{1,2}:\d{2}\b|\S+@\S+|\bhttps?:|\bwww\."
-)
-_NUMBER_WORDS = frozenset(
-    {
-        *("zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-        *("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen"),
-        *("eighteen", "nineteen", "twenty", "thirty", "forty", "fifty", "sixty", "seventy"),
-        *("eighty", "ninety", "hundred", "thousand", "first", "second", "third", "fourth", "fifth"),
-    }
-)
-_MAX_NUMBER_WORDS = 2
 _SENTENCES = re.compile(r"(?<=[.!?])\s+")
 _ABBREVIATED = re.compile(r"\b(mr|mrs|ms|dr|prof|st|no)\.", re.IGNORECASE)
 _CLAUSES = re.compile(r"\s*(?:[,;:()]|\s-\s|--)\s*")
-_WORD = re.compile(r"[A-Za-z]+(?:[-'][A-Za-z]+)*|\d+(?:\.\d+)?|[^\sA-Za-z\d]")
-_MEASURE = re.compile(r"\d{1,2}(?:\.\d{1,2})?$")
-_UNITS = frozenset(
-    {"mm", "millimeter", "millimeters", "millimetre", "millimetres", "degrees", "percent"}
-)
+_WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*|\d+(?:\.\d+)?|[^\w\s]|_")
 _MAX_DROPPED_SHARE = 0.34
 _MIN_WORDS = 2
-_KINDS_BY_GUARD = {"cue": "person", "pattern": "number", "entity": "name"}
-KINDS = ("person", "name", "number", "unknown-word")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +71,17 @@ class _Piece:
 
     safe: str = ""
     removals: tuple[Removal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Word:
+    """A word of a sentence, in lower case: characters [start, end), whether it may stay."""
+
+    start: int
+    end: int
+    text: str
+    allowed: bool
+    named: bool
 
 
 class TextDeidentifier:
@@ -127,28 +114,85 @@ class TextDeidentifier:
     def _judge(self, text: str) -> Iterator[_Piece]:
         for first, last in _spans(_SENTENCES, _ABBREVIATED.sub(r"\1 ", text)):
             sentence = text[first:last]
-            if _SENTENCE_CUES.search(sentence):
-                yield _withheld(first, last, "cue", "person")
-                continue
-            entities = self._entities(sentence)
-            held = False
-            for start, end in _spans(_CLAUSES, sentence):
-                clause = sentence[start:end]
-                # after a cue the rest of the sentence is about the person, not the eye
-                held = held or bool(_CLAUSE_CUES.search(clause))
-                guard = "cue" if held else _refusal(clause, start, end, entities)
-                if guard:
-                    yield _withheld(first + start, first + end, guard, _KINDS_BY_GUARD[guard])
-                else:
-                    yield _sift(clause, first + start)
+            kind = sentence_cue(sentence)
+            if kind:
+                yield _withheld(first, last, "cue", kind)
+            else:
+                yield from self._judge_clauses(sentence, first)
 
-    def _entities(self, sentence: str) -> list[tuple[int, int]]:
+    def _judge_clauses(self, sentence: str, offset: int) -> Iterator[_Piece]:
+        numbers = find_numbers(sentence)
+        words = _read_words(sentence, numbers)
+        entities = self._entities(sentence, words)
+        named = name_after_role(sentence)
+        role = held = False
+        for start, end in _spans(_CLAUSES, sentence):
+            inside = [word for word in words if start <= word.start < end]
+            role = role or names_a_role(sentence[start:end])
+            # after a personal word the rest of the sentence is about the person, not the eye
+            held = held or (role and not all(word.allowed for word in inside))
+            held = held or (named is not None and named < end)
+            guard, kind = "cue", "person"
+            if not held:
+                found = [number for number in numbers if start <= number.start < end]
+                kind = find_pattern(sentence[start:end], found, allowed_words())
+                guard = "pattern" if kind else "entity"
+                kind = kind or _entity(start, end, entities, inside)
+            if kind:
+                yield _withheld(offset + start, offset + end, guard, kind)
+            else:
+                yield _sift(inside, offset + start, offset + end, offset)
+
+    def _entities(self, sentence: str, words: list[_Word]) -> list[tuple[int, int, str]]:
         results = self._analyzer.analyze(text=sentence, language="en", entities=list(ENTITIES))
         return [
-            (result.start, result.end)
+            (result.start, result.end, _ENTITY_KINDS.get(result.entity_type, "number"))
             for result in results
-            if not _is_surgical_term(sentence, result.start, result.end)
+            if not all(
+                word.allowed
+                for word in words
+                if result.start < word.end and word.start < result.end
+            )
         ]
+
+
+def _read_words(sentence: str, numbers: list[Number]) -> list[_Word]:
+    """The words of the sentence, each with whether it may stay where it stands."""
+    marks = list(_WORD.finditer(sentence))
+    written = [mark.group() for mark in marks]
+    lower = [word.lower() for word in written]
+    fine = [(number.start, number.end) for number in numbers if number.use != "bare"]
+    return [
+        _Word(
+            start=mark.start(),
+            end=mark.end(),
+            text=lower[index],
+            allowed=not lower[index][0].isalnum()
+            or is_allowed(lower, index)
+            or _is_measured(mark, fine),
+            named=is_named(written, index) and not is_eponym(lower, index),
+        )
+        for index, mark in enumerate(marks)
+    ]
+
+
+def _is_measured(mark: re.Match[str], numbers: list[tuple[int, int]]) -> bool:
+    """Whether the word is a harmless number, or one with words of the vocabulary."""
+    parts = re.finditer(r"[^-]+", mark.group())
+    return all(
+        part.group().lower() in allowed_words()
+        or any(
+            low <= mark.start() + part.start() and mark.start() + part.end() <= high
+            for low, high in numbers
+        )
+        for part in parts
+    )
+
+
+def _entity(start: int, end: int, entities: list[tuple[int, int, str]], words: list[_Word]) -> str:
+    if any(word.named for word in words):
+        return "name"
+    return next((kind for low, high, kind in entities if low < end and start < high), "")
 
 
 def _withheld(start: int, end: int, guard: str, kind: str) -> _Piece:
@@ -166,54 +210,23 @@ def _spans(marks: re.Pattern[str], text: str) -> list[tuple[int, int]]:
     return [(low, high) for low, high in spans if high > low]
 
 
-def _refusal(clause: str, start: int, end: int, spans: list[tuple[int, int]]) -> str:
-    if _PATTERNS.search(clause):
-        return "pattern"
-    if any(low < end and start < high for low, high in spans):
-        return "entity"
-    words = clause.lower().split()
-    if sum(word.strip(".,") in _NUMBER_WORDS for word in words) > _MAX_NUMBER_WORDS:
-        return "pattern"
-    return ""
-
-
-def _sift(clause: str, offset: int) -> _Piece:
+def _sift(words: list[_Word], start: int, end: int, offset: int) -> _Piece:
     """The clause with only its allowed words; nothing when too little of it is left."""
-    marks = list(_WORD.finditer(clause.rstrip(".!? ")))
-    lower = [mark.group().lower() for mark in marks]
     kept, removals = [], []
-    for index, (word, mark) in enumerate(zip(lower, marks, strict=True)):
-        allowed = is_allowed(lower, index) or _is_measure(lower, index)
-        known = word if allowed else heard_as(word)
+    for word in words:
+        if not word.text[0].isalnum():
+            continue
+        known = word.text if word.allowed else heard_as(word.text)
         if known is not None:
             kept.append(known)
-        elif word[0].isalnum():
-            low, high = offset + mark.start(), offset + mark.end()
+        else:
+            low, high = offset + word.start, offset + word.end
             removals.append(Removal(start=low, end=high, guard="vocabulary", kind="unknown-word"))
-    spoken = sum(word[0].isalnum() for word in lower)
-    if spoken and len(removals) / spoken > _MAX_DROPPED_SHARE:
-        return _withheld(offset, offset + len(clause), "vocabulary", "unknown-word")
+    if removals and len(removals) / (len(kept) + len(removals)) > _MAX_DROPPED_SHARE:
+        return _withheld(start, end, "vocabulary", "unknown-word")
     if len(kept) < _MIN_WORDS:
         return _Piece(removals=tuple(removals))
     return _Piece(safe=" ".join(kept), removals=tuple(removals))
-
-
-def _is_measure(words: list[str], position: int) -> bool:
-    if words[position] in _UNITS:
-        return position > 0 and bool(_MEASURE.match(words[position - 1]))
-    follower = words[position + 1] if position + 1 < len(words) else ""
-    return bool(_MEASURE.match(words[position])) and follower in _UNITS
-
-
-def _is_surgical_term(sentence: str, start: int, end: int) -> bool:
-    """Whether a recogniser's hit is a term of surgery: "Descemet membrane", never "Dr. Weiss"."""
-    words = [word.lower() for word in _WORD.findall(sentence[start:])]
-    length = len(_WORD.findall(sentence[start:end]))
-    return all(
-        is_allowed(words, index) or is_eponym(words, index) or _is_measure(words, index)
-        for index in range(length)
-        if words[index][0].isalnum()
-    )
 
 
 def _make_analyzer() -> Any:

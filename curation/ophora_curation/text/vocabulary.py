@@ -9,8 +9,24 @@ from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _SHORTEST_MISHEARD = 7
 _LIKENESS = 0.82
+_ARTICLES = frozenset(("the", "a", "an", "my", "our", "your"))
+_MAY_AFTER = _words(
+    "i you we it they this that there which one lens speculum haptic tip suture sutures patients"
+    " capsule pupil iris nucleus cortex wound bubble"
+    " cornea graft bleb retina tear chamber surgeon eye instrument fragment vitreous zonules"
+)
+_MAY_BEFORE = _words(
+    "be have need see also not use want help cause become lead occur require result tear extend"
+    " make lose take still sometimes even find happen come get move rotate leak go start feel"
+    " notice"
+)
 _FOLDER = files("ophora_curation") / "data"
 
 
@@ -49,7 +65,7 @@ def is_allowed(words: Sequence[str], position: int) -> bool:
     parts = word.split("-")
     if len(parts) > 1 and all(part in allowed_words() for part in parts):
         return True
-    return is_eponym(words, position)
+    return is_eponym(words, position) or _is_helping_may(words, position)
 
 
 @cache
@@ -66,11 +82,23 @@ def heard_as(word: str) -> str | None:
 
 
 def is_eponym(words: Sequence[str], position: int) -> bool:
-    """Whether a surname stands here as the name of a thing ("Sinskey hook")."""
+    """Whether a surname stands here as the name of a thing ("Sinskey hook", "the Sinskey")."""
     stem = words[position].removesuffix("'s")
     things = eponyms().get(stem) or eponyms().get(stem.removesuffix("s"))
+    if things is None:
+        return False
     follower = words[position + 1] if position + 1 < len(words) else ""
-    return things is not None and follower in things
+    before = words[position - 1] if position else ""
+    if follower in things or f"{before}-" in things:
+        return True
+    return "*" in things and before in _ARTICLES
+
+
+def _is_helping_may(words: Sequence[str], position: int) -> bool:
+    """Whether "may" is the verb here, and neither month nor name."""
+    before = words[position - 1] if position else ""
+    follower = words[position + 1] if position + 1 < len(words) else ""
+    return words[position] == "may" and before in _MAY_AFTER and follower in _MAY_BEFORE
 
 
 def _lines(name: str) -> list[str]:

@@ -1,0 +1,147 @@
+"""Numbers in speech: which measure something in the eye, and which may point to a person.
+
+A number with a unit ("2.4 millimeters", "three hundred and fifty millimeters of mercury"), a
+setting of the machine ("vacuum at 350") and a small count ("two paracenteses") say nothing of a
+person. Any other number may be an age, a date or an identifier.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_CONTACT = re.compile(r"\S+@\S+|\bhttps?:|\bwww\.|\b\w+\.(?:com|org|net|edu)\b", re.IGNORECASE)
+_DATE = re.compile(
+    r"\b\d{1,4}\s*[-./]\s*\d{1,2}\s*[-./]\s*\d{1,4}\b|\b\d{1,2}:\d{2}\b|\b\d{1,2}(?:st|nd|rd|th)\b"
+)
+_RECORD = re.compile(
+    r"\b([A-Z]{1,4})(?:-?\d{2,}[-\d]*|\s\d{4,}[-\d]*)\b|\b\d+-\d{2,}\b(?!\s*[a-z])"
+)
+_ATOM = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)*")
+_SMALL = _words("zero one two three four five six seven eight nine ten eleven twelve")
+_LARGE = _words(
+    "thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty"
+    " seventy eighty ninety hundred thousand fifth sixth seventh eighth ninth tenth eleventh"
+    " twelfth"
+    " thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
+    " thirtieth"
+)
+NUMBER_WORDS = _SMALL | _LARGE
+_JOINTS = frozenset(("point", "and", "to", "or", "by", "oh", "o", "a", "x", "half", "times"))
+_UNITS = _words(
+    "mm millimeter millimeters millimetre millimetres cm centimeter centimeters micron microns"
+    " micrometer micrometers gauge diopter diopters dioptre dioptres degree degrees percent mmhg"
+    " cc ccs ml milliliter milliliters millilitre millilitres mg milligram milligrams microgram"
+    " micrograms second seconds minute minutes o'clock oclock clock hertz kilohertz joules"
+    " millijoules milliwatt milliwatts watts units cuts cpm rpm pulses centistoke centistokes"
+    " nylon vicryl"
+    " prolene polypropylene silk suture sutures microliter microliters atmospheres torr mercury"
+    " shots spots burns clicks bites throws blade"
+)
+_SETTINGS = _words(
+    "vacuum flow rate aspiration power pressure bottle height phaco torsional ultrasound iop"
+    " setting settings axis energy magnification speed amplitude linear meridian irrigation"
+)
+_SETTING_REACH = 4
+_RANKS = _words("grade step stage phase level type plus zone")
+_PLACES = _words("room bed ward floor number case patient house box suite apartment")
+_LIFETIMES = _words("year years yrs month months week weeks day days hour hours am pm children")
+_MAX_MEASURE_ATOMS = 8
+_MAX_COUNTS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """A number in a sentence: characters [start, end); `use` is "measure", "count" or "bare"."""
+
+    start: int
+    end: int
+    use: str
+
+
+def find_pattern(text: str, numbers: list[Number], known: frozenset[str]) -> str:
+    """What in the text may point to a person: "contact", "date", "number", or "" for nothing.
+
+    `numbers` are those of the text, `known` the words that may stand before a value.
+    """
+    if _CONTACT.search(text):
+        return "contact"
+    if _DATE.search(text):
+        return "date"
+    records = (mark.group(1) for mark in _RECORD.finditer(text))
+    if any(letters is None or letters.lower() not in known for letters in records):
+        return "number"
+    counts = sum(number.use == "count" for number in numbers)
+    if counts > _MAX_COUNTS or any(number.use == "bare" for number in numbers):
+        return "number"
+    return ""
+
+
+def find_numbers(sentence: str) -> list[Number]:
+    """Every number of the sentence, in figures or in words, with what it is used for."""
+    atoms = [(mark.group().lower(), *mark.span()) for mark in _ATOM.finditer(sentence)]
+    words = [word for word, _, _ in atoms]
+    return [
+        Number(start=atoms[first][1], end=atoms[last - 1][2], use=_use(words, first, last))
+        for first, last in _runs(words)
+    ]
+
+
+def _runs(words: list[str]) -> Iterator[tuple[int, int]]:
+    """Stretches [first, last) of number words, with the words that join them."""
+    index = 0
+    while index < len(words):
+        if not _is_number(words[index]):
+            index += 1
+            continue
+        last = index + 1
+        while last < len(words):
+            joined = words[last] in _JOINTS and last + 1 < len(words)
+            if _is_number(words[last]) or (words[last] in ("oh", "o") and words[last - 1] != "to"):
+                last += 1
+            elif joined and _is_number(words[last + 1]):
+                last += 2
+            else:
+                break
+        yield index, last
+        index = last
+
+
+def _is_number(word: str) -> bool:
+    return word in NUMBER_WORDS or word[0].isdigit()
+
+
+def _use(words: list[str], first: int, last: int) -> str:
+    before = words[max(0, first - _SETTING_REACH) : first]
+    previous = before[-1] if before else ""
+    follower = words[last] if last < len(words) else ""
+    after = words[last + 1] if last + 1 < len(words) else ""
+    length = last - first
+    figures = [word for word in words[first:last] if word[0].isdigit()]
+    if previous in _PLACES or follower in _LIFETIMES or any(len(word) > 5 for word in figures):
+        return "bare"
+    if length <= _MAX_MEASURE_ATOMS and (
+        follower in _UNITS or (follower in ("to", "or", "point") and after in _UNITS)
+    ):
+        return "measure"
+    if _SETTINGS & set(before) and length <= 4 and not _is_year(words[first:last]):
+        return "measure"
+    if length == 1 and words[first] == "one":
+        return "measure"
+    small = all(_is_small(word) or word in _JOINTS for word in words[first:last])
+    plain = length == 1 or (length == 3 and words[first + 1] in ("to", "or", "and", "by"))
+    if small and plain and (words[first] in _SMALL or previous in _RANKS or len(follower) > 2):
+        return "count"
+    return "bare"
+
+
+def _is_small(word: str) -> bool:
+    return word in _SMALL or (word.isdigit() and int(word) <= 12)
+
+
+def _is_year(words: list[str]) -> bool:
+    return any(word[:2] in ("19", "20") and len(word) == 4 for word in words)
