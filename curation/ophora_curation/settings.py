@@ -57,7 +57,7 @@ class CurationSettings:
     speech_model: str = ""  # folder of a larger local model; "" is the embedded one
     max_no_speech: float = 0.6
     min_speech_logprob: float = -1.2
-    min_word_probability: float = 0.25
+    min_word_probability: float = 0.05
     # picture
     text_score: float = 0.5  # of the text detector
     text_confidence: float = 0.6  # of a line that may count as read

@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ophora_curation.detectors import VERSIONS
+from ophora_curation.detectors import versions
 from ophora_curation.job import VideoJob
 from ophora_curation.narration.subtitles import SIDECARS, find_sidecar
 from ophora_curation.settings import CurationSettings
@@ -93,7 +93,7 @@ class JobMaker:
 
     def _recipe(self, said: str) -> str:
         """Settings, detectors and sidecar: whatever changes the outcome for the same video."""
-        parts = [self.settings.recipe(self.refine), *sorted(VERSIONS.values()), said]
+        parts = [self.settings.recipe(self.refine), *sorted(versions(self.settings).values()), said]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 
 

@@ -69,7 +69,7 @@ def test_nothing_is_asked_without_a_clause_of_surgery(cleaner: TextDeidentifier,
         "Polish the capsule of Mrs. Kowalski.",
         "Polish the posterior capsule, John Smith watches.",
         "Polish the posterior capsule on 04.03.1957.",
-        "The patient is awake, polish the posterior capsule.",
+        "The patient lives in Porto, polish the posterior capsule.",
     ],
 )
 def test_an_answer_about_a_person_is_withheld(cleaner: TextDeidentifier, wording: str) -> None:
