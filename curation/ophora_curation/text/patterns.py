@@ -44,8 +44,10 @@ _UNITS = _words(
 )
 _SETTINGS = _words(
     "vacuum flow rate aspiration power pressure bottle height phaco torsional ultrasound iop"
-    " setting settings axis energy magnification speed amplitude linear meridian irrigation"
+    " setting settings keratometry diameter width thickness length depth graft size axis energy"
+    " magnification speed amplitude linear meridian irrigation"
 )
+_COUNTED = _words("sutures incisions cuts stitches millimeters microns degrees spots shots bites")
 _SETTING_REACH = 4
 _RANKS = _words("grade step stage phase level type plus zone")
 _PLACES = _words("room bed ward floor number case patient house box suite apartment")
@@ -122,10 +124,14 @@ def _use(words: list[str], first: int, last: int) -> str:
     after = words[last + 1] if last + 1 < len(words) else ""
     length = last - first
     figures = [word for word in words[first:last] if word[0].isdigit()]
+    if follower == "blade" and length <= _MAX_COUNTS:
+        return "measure"
     if previous in _PLACES or follower in _LIFETIMES or any(len(word) > 5 for word in figures):
         return "bare"
     if length <= _MAX_MEASURE_ATOMS and (
-        follower in _UNITS or (follower in ("to", "or", "point") and after in _UNITS)
+        follower in _UNITS
+        or after in _COUNTED
+        or (follower in ("to", "or", "point") and after in _UNITS)
     ):
         return "measure"
     if _SETTINGS & set(before) and length <= 4 and not _is_year(words[first:last]):

@@ -17,6 +17,8 @@ def _words(text: str) -> frozenset[str]:
 _SHORTEST_MISHEARD = 7
 _LIKENESS = 0.82
 _ARTICLES = frozenset(("the", "a", "an", "my", "our", "your"))
+_SHADES = _words("very slightly bright dark light pale more some this that")
+_NO_THINGS = _words("we i you he she they it is are was were has have who will now so and then")
 _MAY_AFTER = _words(
     "i you we it they this that there which one lens speculum haptic tip suture sutures patients"
     " capsule pupil iris nucleus cortex wound bubble"
@@ -91,6 +93,8 @@ def is_eponym(words: Sequence[str], position: int) -> bool:
     before = words[position - 1] if position else ""
     if follower in things or f"{before}-" in things:
         return True
+    if "+" in things and before in (*_ARTICLES, *_SHADES):
+        return follower in allowed_words() and follower not in _NO_THINGS
     return "*" in things and before in _ARTICLES
 
 
