@@ -1,9 +1,11 @@
 import re
+import socket
+from pathlib import Path
 
 import pytest
 
 from ophora_curation.phantom.phrases import DIGRESSIONS, GREETINGS, INSTRUCTIONS, PERSONAL
-from ophora_curation.text.deidentify import TextDeidentifier
+from ophora_curation.text.deidentify import KINDS, TextDeidentifier
 from ophora_curation.text.instruction import write_instruction
 from ophora_curation.text.vocabulary import allowed_words
 
@@ -97,3 +99,59 @@ def test_an_unknown_word_of_a_kept_clause_is_explained(cleaner: TextDeidentifier
 
 def test_filler_is_no_privacy_removal(cleaner: TextDeidentifier) -> None:
     assert cleaner.explain("so. and now, we polish the capsule") == ()
+
+
+def lines(name: str) -> list[str]:
+    text = (Path(__file__).parent / name).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def leaks(cleaner: TextDeidentifier, said: str, words: str) -> set[str]:
+    return set(words.split()) & set(kept(cleaner, said).lower().replace("|", " ").split())
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_surgeons_language_without_a_person_stays(cleaner: TextDeidentifier, lower: bool) -> None:
+    said = [line.lower() if lower else line for line in lines("surgical_sentences.txt")]
+    removals = [removal for line in said for removal in cleaner.explain(line)]
+    assert len(removals) <= 0.02 * len(said)
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_what_names_a_person_goes(cleaner: TextDeidentifier, lower: bool) -> None:
+    for line in lines("personal_sentences.txt"):
+        _, said, words = (part.strip() for part in line.split("|"))
+        text = said.lower() if lower else said
+        assert not leaks(cleaner, text, words), said
+        assert cleaner.explain(text), said
+
+
+def test_a_removal_speaks_closed_words_and_lies_in_the_text(cleaner: TextDeidentifier) -> None:
+    for line in lines("personal_sentences.txt"):
+        said = line.split("|")[1]
+        for removal in cleaner.explain(said):
+            assert 0 <= removal.start < removal.end <= len(said)
+            assert removal.guard in ("cue", "pattern", "entity", "vocabulary")
+            assert removal.kind in KINDS
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "the Kelman tip", "the Sinskey hook", "Descemet's membrane", "Fuchs dystrophy",
+        "the Ahmed valve", "the Malyugin ring", "Tenon's capsule",
+    ],
+)  # fmt: skip
+def test_an_eponym_stays_in_its_compound(cleaner: TextDeidentifier, term: str) -> None:
+    assert cleaner.explain(f"Here I show {term} again.") == ()
+
+
+def test_cleaning_opens_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    said = "We polish the capsule, write to ana.lopez@example.org at www.example.org."
+    assert kept(TextDeidentifier(), said) == "we polish the capsule"
