@@ -1,6 +1,6 @@
 """The first stage: a video is opened, checked and watched once. No model, little memory.
 
-    file -> probe -> one pass over its planes -> Look (numbers only) -> video.py
+file -> probe -> one pass over its planes -> Look (numbers only) -> video.py
 """
 
 from dataclasses import dataclass
