@@ -28,7 +28,8 @@ _SENTENCE_CUES = {
         r"|sixties|seventies|eighties|nineties"
     ),
     "record": (
-        r"mrn|record|records|chart|file|insurance|passport|social security|identifier|id|identity"
+        r"mrn|record|records|study participant|study subject|chart|file|insurance|passport"
+        r"|social security|identifier|id|identity"
         r"|number(?! of\b| (?:\w+ )?blade)"
     ),
     "contact": (
@@ -36,7 +37,8 @@ _SENTENCE_CUES = {
         r"(?<!will )(?<!can )(?<!and )address(?!ing|ed)|address is|home address"
     ),
     "place": (
-        r"hospital|street|road|avenue|lives|lived|living (?:in|on|at|near)|live in|live at"
+        r"hospital|infirmary|institute|polyclinic|sanatorium|(?:medical|eye|health) cent(?:er|re)"
+        r"|street|road|avenue|lives|lived|living (?:in|on|at|near)|live in|live at"
         r"|resident of|from the city|department|clinic|ward|comes? from|came (?:here )?from"
         r"|hometown|village"
     ),

@@ -5,6 +5,7 @@ setting of the machine ("vacuum at 350") and a small count ("two paracenteses") 
 person. Any other number may be an age, a date or an identifier.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _RECORD = re.compile(
 )
 _ATOM = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:'[^\W\d_]+)*")
 _SMALL = _words("zero one two three four five six seven eight nine ten eleven twelve")
+_DIGITS = _words("zero oh o one two three four five six seven eight nine")
+_MAX_DIGITS = 3
 _LARGE = _words(
     "thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty"
     " seventy eighty ninety hundred thousand fifth sixth seventh eighth ninth tenth eleventh"
@@ -126,6 +129,8 @@ def _use(words: list[str], first: int, last: int) -> str:
     figures = [word for word in words[first:last] if word[0].isdigit()]
     if follower == "blade" and length <= _MAX_COUNTS:
         return "measure"
+    if _is_identifier(words[first:last]):
+        return "bare"
     if previous in _PLACES or follower in _LIFETIMES or any(len(word) > 5 for word in figures):
         return "bare"
     if length <= _MAX_MEASURE_ATOMS and (
@@ -143,6 +148,17 @@ def _use(words: list[str], first: int, last: int) -> str:
     if small and plain and (words[first] in _SMALL or previous in _RANKS or len(follower) > 2):
         return "count"
     return "bare"
+
+
+def _is_identifier(words: list[str]) -> bool:
+    """Digits one after another, as records and telephone numbers are read out."""
+    run = 0
+    for word in words:
+        run = run + 1 if word in _DIGITS else 0
+        if run > _MAX_DIGITS:
+            return True
+    groups = [word.isdigit() and len(word) >= 3 for word in words]
+    return any(one and other for one, other in itertools.pairwise(groups))
 
 
 def _is_small(word: str) -> bool:
