@@ -1,4 +1,4 @@
-"""`ophora site`: a hospital's own commands, from videos to reviewed clips. All of it stays on site."""
+"""`ophora site`: a hospital's own commands, from videos to reviewed clips, all on its machines."""
 
 from pathlib import Path
 from typing import Annotated
