@@ -23,7 +23,7 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True
     )
     if made.returncode:
-        pytest.skip("a small file system can't be mounted here")
+        pytest.skip("not possible here: mounting a small file system")
     try:
         yield
     finally:
@@ -80,7 +80,7 @@ def test_a_read_only_site_is_said_at_the_start(videos: Path, tmp_path: Path) -> 
             curate_films(videos, site)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="not possible here: root may write anywhere")
 def test_a_folder_of_somebody_else_is_said_at_the_start(videos: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     curate_films(videos, site)

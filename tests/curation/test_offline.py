@@ -45,7 +45,7 @@ def _isolating() -> list[str]:
                 return command
         except OSError:
             break
-    pytest.skip("network namespaces are forbidden here")
+    pytest.skip("not possible here: network namespaces are forbidden")
 
 
 def test_subtitled_and_spoken_videos_are_curated_without_a_network(tmp_path: Path) -> None:
