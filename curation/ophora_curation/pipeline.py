@@ -30,6 +30,7 @@ from ophora_curation.settings import CurationPaths, CurationSettings
 from ophora_curation.store.duplicates import reject_duplicates
 from ophora_curation.store.manifest import Manifest
 from ophora_curation.store.records import VideoOutcome
+from ophora_curation.text.endpoint import Endpoint
 from ophora_curation.text.refining import RefineSettings
 
 __all__ = ["CurationSummary", "Progress", "curate", "find_videos"]
@@ -64,14 +65,17 @@ def curate(
 ) -> CurationSummary:
     """Curate every video under a folder; a bad video only refuses itself.
 
-    Raises `NotAFolder`; `CurationBusy` while another run works on the same site (each would take
-    the other's unfinished clips for what a killed run left); `StoreFull` when the site's folders
+    Raises `NotAFolder`; `EndpointRefused` for an address outside the site's network;
+    `CurationBusy` while another run works on the same site (each would take the other's
+    unfinished clips for what a killed run left); `StoreFull` when the site's folders
     can't be written: what was finished is kept, and the next run goes on from there.
     """
     if not video_dir.is_dir():
         message = "the folder of videos does not exist: give an existing folder"
         raise NotAFolder(message)
     refine, execution = refine or RefineSettings(), execution or ExecutionSettings()
+    if refine.endpoint:
+        Endpoint(refine)  # an address outside the site's network stops before any work
     setup = WorkerSetup(settings=settings, refine=refine, execution=execution, out=out, key=key)
     maker = JobMaker(folder=video_dir, settings=settings, refine=refine, key=key)
     with _clear_when_full():

@@ -59,6 +59,8 @@ _SENTENCE_CUES = {
         r"|sunday"
         r"|january|february|march|april|june|july|august|september|october|november|december"
         rf"|(?:{_TIME}|of|in|since|last|this|next|until|on|by) may|may (?:the )?{_TIME}"
+        r"|(?:jan|feb|apr|jun|jul|aug|sept?|oct|nov|dec)\.? \d{1,2}"
+        r"|\d{1,2}(?:st|nd|rd|th)? (?:of )?(?:jan|feb|apr|jun|jul|aug|sept?|oct|nov|dec)"
         rf"|christmas|easter"
         r"|(?:new year|last week|last month|last year|this morning)"
     ),

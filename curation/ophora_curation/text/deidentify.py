@@ -36,7 +36,7 @@ _ENTITY_KINDS = {
 KINDS = tuple(
     dict.fromkeys((*CUE_KINDS, "person", *_ENTITY_KINDS.values(), "number", "unknown-word"))
 )
-_SENTENCES = re.compile(r"(?<=[.!?])\s+")
+_SENTENCES = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)\s+")  # not after an initial
 _ABBREVIATED = re.compile(r"\b(mr|mrs|ms|dr|prof|st|no)\.", re.IGNORECASE)
 _CLAUSES = re.compile(r"\s*(?:[,;:()]|\s-\s|--)\s*")
 _WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*|\d+(?:\.\d+)?|[^\w\s]|_")

@@ -120,7 +120,8 @@ def test_what_is_no_speech_says_nothing(what: str) -> None:
 
 def test_a_doubtful_word_takes_its_whole_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     model = sure("Polish it. We do not cut the capsule. Then stop.", doubtful="not")
-    assert listen_with(model, monkeypatch) == ["Polish it.", "Then stop."]
+    strict = CurationSettings(min_word_probability=0.25)
+    assert listen_with(model, monkeypatch, strict) == ["Polish it.", "Then stop."]
 
 
 def test_the_settings_say_what_is_doubtful(monkeypatch: pytest.MonkeyPatch) -> None:
