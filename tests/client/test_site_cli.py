@@ -67,7 +67,7 @@ def test_curate_tells_reasons_and_no_names(tmp_path: Path) -> None:
 def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
     patient = tmp_path / "videos" / "p"
     patient.mkdir(parents=True)
-    for number in range(200):
+    for number in range(4000):  # more than the second until Ctrl-C is enough for
         (patient / f"{number}.mp4").write_bytes(b"x" * number)
     init_site(tmp_path / "site", code="a", profile={"execution": {"workers": 2}})
     arguments = ["site", "curate", str(tmp_path / "videos"), "--site", str(tmp_path / "site")]
@@ -78,7 +78,11 @@ def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    time.sleep(1.2)
+    manifest = tmp_path / "site" / "manifest.sqlite"
+    deadline = time.monotonic() + 20
+    while not manifest.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert process.returncode != 0
