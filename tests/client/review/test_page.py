@@ -1,6 +1,5 @@
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,35 +8,13 @@ from ophora_client.review.desk import ReviewDesk
 from ophora_client.review.signing import ReviewKey, read_head, verify_reviews
 from ophora_client.site import Site
 from ophora_curation.store.manifest import Manifest
-from review_server import Running, review_server
-from reviewed_site import make_site, paths_of
+from review_server import Running
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no `chromium` on the path: apt install chromium"),
 ]
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return make_site(tmp_path / "site")
-
-
-@pytest.fixture
-def desk(site: Site) -> ReviewDesk:
-    paths = paths_of(site)
-    return ReviewDesk.open(
-        paths,
-        key=ReviewKey.open(site.folder),
-        reviewer="r-1",
-    )
-
-
-@pytest.fixture
-def running(desk: ReviewDesk) -> Iterator[Running]:
-    with review_server(desk) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

