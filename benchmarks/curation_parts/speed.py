@@ -30,6 +30,7 @@ MOST_DECODES_LOOK = 2.0
 LEAST_REALTIME_LOOK = 10.0
 MOST_DECODES_ALL = 6.0
 LEAST_REALTIME_ALL = 3.5
+RECORDER_BIT_RATE = 6_000_000  # bits a second: what theatre recorders write at 720p
 _START_S = 60.0  # of the film: past its titles
 _HEAD = """
 import sys, time
@@ -137,7 +138,8 @@ def _curated(folder: Path, *, speech_share: float, quick: bool, seed: int) -> Cu
             seed=seed,
             size=(1280, 720),
             fps=25,
-            segments=(5, 5) if quick else (12, 12),
+            segments=(12, 12),
+            bit_rate=RECORDER_BIT_RATE,
             speech_share=speech_share,
             fault_share=0.0,
         )

@@ -74,6 +74,7 @@ def write_case(
         sample_rate=sample_rate,
         tags=tags,
         rotation=request.rotation,
+        bit_rate=request.bit_rate,
     )
     truth = describe(
         list(dict.fromkeys((case.person, *case.people()))),

@@ -30,18 +30,20 @@ def write_mp4(
     tags: Mapping[str, str],
     rotation: int = 0,
     crf: int = 17,
+    bit_rate: int = 0,
 ) -> None:
     """Write `frames` (RGB, height x width of `size`) and mono `sound`; the name appears once done.
 
     Each frame comes with its number; numbers may be left out. Players turn the picture by
-    `rotation` degrees. Same input, same decoded frames: one encoder thread.
+    `rotation` degrees. With a `bit_rate` (bits a second) the pictures get no more, as in a
+    recorder; without, the quality is constant. Same input, same decoded frames: one encoder thread.
     """
     partial = path.with_name(f".{path.name}.partial")
     options = {"movflags": "use_metadata_tags+faststart"}
     try:
         with av.open(str(partial), "w", format="mp4", options=options) as container:
             container.metadata.update(tags)
-            video = _add_video(container, fps, size, crf)
+            video = _add_video(container, fps, size, _quality(crf, bit_rate))
             if rotation:
                 video.set_display_rotation(rotation)
             _fill(container, video, frames, fps, sound, sample_rate)
@@ -53,7 +55,10 @@ def write_mp4(
 
 
 def _add_video(
-    container: av.container.OutputContainer, fps: int, size: tuple[int, int], crf: int
+    container: av.container.OutputContainer,
+    fps: int,
+    size: tuple[int, int],
+    quality: Mapping[str, str],
 ) -> av.VideoStream:
     video = container.add_stream("libx264", rate=fps)
     video.width, video.height = size
@@ -61,8 +66,14 @@ def _add_video(
     video.codec_context.thread_count = 1
     video.codec_context.time_base = Fraction(1, fps)
     keyframes = str(fps * 2)
-    video.options = {"preset": "veryfast", "crf": str(crf), "g": keyframes, "x264-params": X264}
+    video.options = {"preset": "veryfast", "g": keyframes, "x264-params": X264, **quality}
     return video
+
+
+def _quality(crf: int, bit_rate: int) -> dict[str, str]:
+    if not bit_rate:
+        return {"crf": str(crf)}
+    return {"crf": str(crf), "maxrate": str(bit_rate), "bufsize": str(bit_rate)}
 
 
 def _fill(

@@ -57,6 +57,7 @@ class PhantomRequest:
     field: str = "full"
     rotation: int = 0  # degrees, counter-clockwise as FFmpeg counts
     variable_rate: bool = False
+    bit_rate: int = 0  # most bits a second for the pictures, as a recorder has; 0: no limit
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -65,6 +66,7 @@ class PhantomRequest:
             ("fps", 2, 60),
             ("cases_per_patient", 1, 100),
             ("workers", 1, 256),
+            ("bit_rate", 0, 200_000_000),
         ):
             value = getattr(self, name)
             if not low <= value <= high:

@@ -1,7 +1,7 @@
 """Lines of text in a clip's stills, in the clip's own pixels, one for each place.
 
-A line is looked for in the mean and in the single frame of every still. The same place read twice
-counts once, by its surest reading; a sure reading that is personal always wins.
+A line is looked for in the mean of every still. The same place read twice counts once, by its
+surest reading; a sure reading that is personal always wins.
 """
 
 import math
@@ -19,11 +19,9 @@ from ophora_curation.settings import CurationSettings
 from ophora_curation.store.records import Box
 
 Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
-_MEAN_WIDTH = 640  # small text needs it; less for a single frame, where only clear text counts
-_SINGLE_WIDTH = 512
+_WIDTH = 640  # small text needs it
 _TALLEST = 0.22  # share of the picture's height that one line of text can take
 _SAME_PLACE = 0.3  # of the smaller box
-_MIN_LETTERS = 3  # of a line that only a single frame shows: glints are read as one or two
 
 
 def find_lines(
@@ -32,8 +30,7 @@ def find_lines(
     """Every line of a clip with its kind; marks (an emblem, a highlight) are left out."""
     readings: list[TextLine] = []
     for still in stills:
-        readings += _read_mean(still, detector, settings)
-        readings += _read_single(still, detector, settings)
+        readings += _read(still, detector, settings)
     own = frozenset(word.lower() for word in settings.harmless_words)
     sure = settings.text_confidence
     lines = [_surest(group, own, sure) for group in _places(readings)]
@@ -41,9 +38,9 @@ def find_lines(
     return [(line, kind) for line, kind in zip(lines, kinds, strict=True) if kind != "mark"]
 
 
-def _read_mean(still: Still, detector: TextDetector, settings: CurationSettings) -> list[TextLine]:
+def _read(still: Still, detector: TextDetector, settings: CurationSettings) -> list[TextLine]:
     """Lines are found in the mean; a figure that changes is read better in the single frame."""
-    mean, middle = (_resized(picture, _MEAN_WIDTH) for picture in (still.mean, still.middle))
+    mean, middle = (_resized(picture, _WIDTH) for picture in (still.mean, still.middle))
     lines = []
     for box, score in detector.find(mean):
         if score < settings.text_score or not _can_be_line(box, mean.shape[0]):
@@ -51,22 +48,6 @@ def _read_mean(still: Still, detector: TextDetector, settings: CurationSettings)
         readings = [detector.read(source, box, score) for source in (mean, middle)]
         best = max(readings, key=lambda line: line.confidence)
         lines.append(_scaled(best, mean, still.mean))
-    return lines
-
-
-def _read_single(
-    still: Still, detector: TextDetector, settings: CurationSettings
-) -> list[TextLine]:
-    """Lines of one frame, of those only what reads as text."""
-    single = _resized(still.middle, _SINGLE_WIDTH)
-    lines = []
-    for box, score in detector.find(single):
-        if score < settings.text_score or not _can_be_line(box, single.shape[0]):
-            continue
-        line = detector.read(single, box, score)
-        letters = sum(character.isalnum() for character in line.text)
-        if line.confidence >= settings.text_confidence and letters >= _MIN_LETTERS:
-            lines.append(_scaled(line, single, still.middle))
     return lines
 
 

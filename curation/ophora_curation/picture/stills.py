@@ -1,7 +1,8 @@
 """A few pictures that stand for a clip: means over a second or two, and single frames.
 
 Tissue moves and an overlay does not, so a mean keeps the text and loses the eye; faint text that no
-single frame shows comes out too. A line that is there for a moment is clearer in a single frame.
+single frame shows comes out too. The stretch is short enough that a line of a second, or half of
+one, still shows in its mean. Faces and changing figures are looked for in the single frame.
 """
 
 import itertools
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
-_CHUNK_S = 2.8
+_CHUNK_S = 1.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Still:
 
 
 def make_stills(pictures: Sequence[Picture], *, fps: float) -> list[Still]:
-    """One still for about every three seconds; at least one. All pictures have one size."""
+    """One still for about every two seconds; at least one. All pictures have one size."""
     chunks = max(1, math.ceil(len(pictures) / fps / _CHUNK_S))
     edges = [round(len(pictures) * number / chunks) for number in range(chunks + 1)]
     stills = []

@@ -5,6 +5,9 @@ word that is not of the vocabulary, and any word that is a name too, costs the r
 """
 
 import re
+from itertools import islice
+
+from ophora_curation.text.vocabulary import double_words
 
 
 def _words(text: str) -> frozenset[str]:
@@ -30,7 +33,8 @@ _SENTENCE_CUES = {
     "record": (
         r"mrn|record|records|study participant|study subject|chart|file|insurance|passport"
         r"|social security|identifier|id|identity"
-        r"|number(?! of\b| (?:\w+ )?blade)"
+        r"|number(?! of\b| (?:\w+ )?blade| (?:one|two|three)\b(?! (?:\d|oh\b|zero|one|two|three|four|five"
+        r"|six|seven|eight|nine|double)))"
     ),
     "contact": (
         r"phone|telephone|mobile (?:is|at)|email|e-mail|(?<!we )(?<!to )(?<!i )(?<!now )(?<!then )"
@@ -39,7 +43,9 @@ _SENTENCE_CUES = {
     "place": (
         r"hospital|infirmary|institute|polyclinic|sanatorium|(?:medical|eye|health) cent(?:er|re)"
         r"|street|road|avenue|lives|lived|living (?:in|on|at|near)|live in|live at"
-        r"|resident of|from the city|department|clinic|ward|comes? from|came (?:here )?from"
+        r"|resident of|from the city|department|clinic|ward"
+        r"|(?:comes?|came (?:here )?) from(?! (?:the )?(?:outside|inside|above|below|behind|within|under|side|top"
+        r"|bottom|front|bag|wound|angle|iris|lens|vitreous|edge|port|tip))"
         r"|hometown|village"
     ),
     "relation": (
@@ -71,14 +77,15 @@ _CUES = re.compile(
 )
 CUE_KINDS = tuple(_SENTENCE_CUES)
 _ROLES = re.compile(
-    r"\b(?:patient|patients|patient's|he|she|his|her|him|hers|he's|she's|man|woman|boy|girl|guy"
-    r"|case of|surgeon|surgeon's|assistant|fellow|resident|nurse|technician|colleague|friend"
-    r"|trainee"
-    r"|called|assisted by|performed by|done by|taught by|my fellow|welcome|this is|it's|(?<!what"
-    r" )i am|i'm"
+    r"\b(?:patient|patients|patient's|he|she|his|her|him|hers|he's|she's|man|woman|boy|girl|guy(?! ropes?)"
+    r"|case of|surgeon(?!'?s knot)|surgeon's(?! knot)|assistant|fellow|resident|nurse|technician"
+    r"|colleague|friend|trainee|called|assisted by|performed by|done by|taught by|my fellow|welcome"
     r"|an?esthesiologist|an?esthetist)\b",
     re.IGNORECASE,
 )
+_INTRODUCTIONS = re.compile(r"\b(?:this is|it's|(?<!what )i am|i'm)\b", re.IGNORECASE)
+_INTRODUCED = 2  # words after "this is" that may be a name
+_WORD = re.compile(r"\w[\w'-]*")
 # words of the vocabulary that are also given names, surnames or origins
 ALSO_NAMES = _words(
     "add back ball bent best bitten blanch block branch bridge bright burr case cases clear"
@@ -91,16 +98,19 @@ ALSO_NAMES = _words(
     " more nail nick odd ora orange palm patience pearl pearls pearly pierce pink plana polish post"
     " power powers price ray read reader red reed reeds ridge ring rock sharp shields short skip"
     " small smart snow spring star steer strand strong stent swift tan till trace true venturi wall"
-    " walls warmer wash watt watts way wild will wing descemet monarch signature sound lens moody"
+    " walls warmer wash watt watts way wild will wing monarch signature sound lens moody"
     " bloom bush page banks waters lacy wise shine hung glass rice chase chin lips math fashion"
     " bury burns"
-)
+) | double_words()
 _AFTER_ROLE = ALSO_NAMES - _words(
     "back best clear constant early good hand held kind little low more small will true way long"
     " short light lens red foot fit case key post grey gray general power hook ring cases read"
     " minor major fair deep strong sharp odd polish wash drop front"
 )
-_NAMED_ROLE = re.compile(_ROLES.pattern + r"(?:\W+is)?\W+([a-z]+)", re.IGNORECASE)
+_NAMED_ROLE = re.compile(
+    rf"(?:{_ROLES.pattern}|(?P<introduced>{_INTRODUCTIONS.pattern}))(?:\W+is)?\W+(?P<word>[a-z]+)",
+    re.IGNORECASE,
+)
 
 
 def sentence_cue(sentence: str) -> str:
@@ -114,16 +124,30 @@ def names_a_role(clause: str) -> bool:
     return bool(_ROLES.search(clause))
 
 
+def words_introduced(sentence: str) -> list[tuple[int, int]]:
+    """The words [start, end) right after "this is" and the like, which may be somebody's name."""
+    return [
+        word.span()
+        for mark in _INTRODUCTIONS.finditer(sentence)
+        for word in islice(_WORD.finditer(sentence, mark.end()), _INTRODUCED)
+    ]
+
+
 def name_after_role(sentence: str) -> int | None:
     """Where a word that is a name too follows a role directly; None when nowhere."""
-    marks = _NAMED_ROLE.finditer(sentence)
-    return next((m.start(1) for m in marks if m.group(1).lower() in _AFTER_ROLE), None)
+    for mark in _NAMED_ROLE.finditer(sentence):
+        word = mark["word"].lower()
+        if word in _AFTER_ROLE and not (mark["introduced"] and word in double_words()):
+            return mark.start("word")
+    return None
 
 
 def is_named(words: list[str], position: int) -> bool:
     """Whether a word of the vocabulary (words as written) stands here as somebody's name."""
-    word = words[position]
+    word = re.sub(r"'s?$", "", words[position])
     if not word[:1].isupper() or word.isupper() or word.lower() not in ALSO_NAMES:
         return False
     follower = words[position + 1] if position + 1 < len(words) else ""
+    if position > 0 and words[position - 1] in ("a", "an"):
+        return False  # a thing: nobody is called "a Venturi"
     return position > 0 or (follower[:1].isupper() and follower.lower() in ALSO_NAMES)

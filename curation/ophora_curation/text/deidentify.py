@@ -21,9 +21,16 @@ from ophora_curation.text.cues import (
     name_after_role,
     names_a_role,
     sentence_cue,
+    words_introduced,
 )
-from ophora_curation.text.patterns import Number, find_numbers, find_pattern
-from ophora_curation.text.vocabulary import allowed_words, heard_as, is_allowed, is_eponym
+from ophora_curation.text.patterns import FIGURES, GASES, Number, find_numbers, find_pattern
+from ophora_curation.text.vocabulary import (
+    LOWER_CASE_WORDS,
+    allowed_words,
+    heard_as,
+    is_allowed,
+    is_eponym,
+)
 
 ENTITIES = (
     "PERSON", "DATE_TIME", "LOCATION", "NRP", "PHONE_NUMBER", "EMAIL_ADDRESS", "URL", "US_SSN",
@@ -39,7 +46,9 @@ KINDS = tuple(
 _SENTENCES = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)\s+")  # not after an initial
 _ABBREVIATED = re.compile(r"\b(mr|mrs|ms|dr|prof|st|no)\.", re.IGNORECASE)
 _CLAUSES = re.compile(r"\s*(?:[,;:()]|\s-\s|--)\s*")
-_WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*|\d+(?:\.\d+)?|[^\w\s]|_")
+_WORD = re.compile(
+    rf"(?i:{GASES})|[^\W\d_]+(?:[-'][^\W\d_]+)*|{FIGURES}|[^\w\s]|_"
+)
 _MAX_DROPPED_SHARE = 0.34
 _MIN_WORDS = 2
 
@@ -125,6 +134,7 @@ class TextDeidentifier:
         words = _read_words(sentence, numbers)
         entities = self._entities(sentence, words)
         named = name_after_role(sentence)
+        introduced = words_introduced(sentence)
         role = held = False
         for start, end in _spans(_CLAUSES, sentence):
             inside = [word for word in words if start <= word.start < end]
@@ -132,6 +142,10 @@ class TextDeidentifier:
             # after a personal word the rest of the sentence is about the person, not the eye
             held = held or (role and not all(word.allowed for word in inside))
             held = held or (named is not None and named < end)
+            held = held or any(
+                not word.allowed and any(low <= word.start < high for low, high in introduced)
+                for word in inside
+            )
             guard, kind = "cue", "person"
             if not held:
                 found = [number for number in numbers if start <= number.start < end]
@@ -161,6 +175,7 @@ def _read_words(sentence: str, numbers: list[Number]) -> list[_Word]:
     marks = list(_WORD.finditer(sentence))
     written = [mark.group() for mark in marks]
     lower = [word.lower() for word in written]
+    cased = sentence[:1].isupper()
     fine = [(number.start, number.end) for number in numbers if number.use != "bare"]
     return [
         _Word(
@@ -169,6 +184,7 @@ def _read_words(sentence: str, numbers: list[Number]) -> list[_Word]:
             text=lower[index],
             allowed=not lower[index][0].isalnum()
             or is_allowed(lower, index)
+            or (cased and written[index] in LOWER_CASE_WORDS)
             or _is_measured(mark, fine),
             named=is_named(written, index) and not is_eponym(lower, index),
         )

@@ -1,7 +1,7 @@
 """From safe clauses to a generation instruction, by rule (the embedded default).
 
 The paper lets a 72-billion-parameter model drop what is not about the picture and rewrite the
-rest. Here rules do it: clauses that name nothing of eye surgery go, lead-ins ("now we are") are
+rest. Here rules do it: clauses that name nothing of eye surgery or greet somebody go, lead-ins ("now we are") are
 cut off, and the phase is named in front. What stays is the surgeon's own safe wording, so
 instructions vary as narration does.
 """
@@ -27,6 +27,10 @@ _LEAD_IN = re.compile(
     r"^(?:(?:and|so|now|then|next|here|first|finally|also|but|again|once|at this point|"
     r"you can see|you see|as you can see|we can see|see|notice|watch|observe|that|how|is|are|we|i|"
     r"am|being|will|going to|it|there|let|us|with this|in this|the next step|step|just)\s+)+"
+)
+_GREETING = re.compile(
+    r"\b(?:hello|hi|welcome|goodbye|bye|thanks|thank you|see you|subscribe|channel|comments"
+    r"|viewers?|audience|congratulations|happy days)\b"
 )
 _MARGIN = 0.5  # by which the best phase must lead
 _CLEAR_SCORE = 3.0  # evidence from which a phase is as clear as it gets: one word of its own
@@ -81,7 +85,9 @@ def surgical_clauses(texts: Sequence[SafeText]) -> list[str]:
 
 
 def is_surgical(clause: str) -> bool:
-    """Whether the clause (lower case) names anything of eye surgery."""
+    """Whether the clause (lower case) names anything of eye surgery, and greets nobody."""
+    if _GREETING.search(clause):
+        return False
     words = [part for word in clause.split() for part in (word, *word.split("-"))]
     return any(word in surgical_words() for word in words)
 

@@ -4,6 +4,7 @@ Default-deny is what found every planted entity where recognisers and patterns m
 lists are data files; a surname that names an instrument counts only inside that name.
 """
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import cache
@@ -29,6 +30,12 @@ _MAY_BEFORE = _words(
     " make lose take still sometimes even find happen come get move rotate leak go start feel"
     " notice"
 )
+# common surnames all of them, but no name when written small in a text that has capitals
+LOWER_CASE_WORDS = _words(
+    "white black brown green pink young may price burns bridges bridge stone house fish page rush"
+    " stout swan cotton flowers file wood road wade reed rusty lane"
+)
+_SHORTENED = re.compile(r"(?<=[a-z])'(?:s|re|ve|ll|d)?$")  # of "is", "are", a genitive: "the bag's"
 _FOLDER = files("ophora_curation") / "data"
 
 
@@ -37,10 +44,21 @@ def allowed_words() -> frozenset[str]:
     """Every word that may stay, in lower case."""
     return frozenset(
         word
-        for name in ("plain_words.txt", "surgical_words.txt")
+        for name in (
+            "plain_words.txt",
+            "surgical_words.txt",
+            "dictionary_words.txt",
+            "double_words.txt",
+        )
         for line in _lines(name)
         for word in line.split()
     )
+
+
+@cache
+def double_words() -> frozenset[str]:
+    """Everyday words that are names as well: allowed, but not where one stands as a name."""
+    return frozenset(word for line in _lines("double_words.txt") for word in line.split())
 
 
 @cache
@@ -61,11 +79,14 @@ def eponyms() -> dict[str, frozenset[str]]:
 
 def is_allowed(words: Sequence[str], position: int) -> bool:
     """Whether the word at this position (words in lower case) may stay."""
-    word = words[position]
+    word = _SHORTENED.sub("", words[position])
     if word in allowed_words():
         return True
     parts = word.split("-")
     if len(parts) > 1 and all(part in allowed_words() for part in parts):
+        return True
+    before = words[position - 1] if position else ""
+    if word in ("g", "d") and before[:1].isdigit():  # gauge, dioptres
         return True
     return is_eponym(words, position) or _is_helping_may(words, position)
 
@@ -84,14 +105,14 @@ def heard_as(word: str) -> str | None:
 
 
 def is_eponym(words: Sequence[str], position: int) -> bool:
-    """Whether a surname stands here as the name of a thing ("Sinskey hook", "the Sinskey")."""
+    """Whether a surname stands here as the name of a thing ("Sinskey hook", "a Sinskey")."""
     stem = words[position].removesuffix("'s")
     things = eponyms().get(stem) or eponyms().get(stem.removesuffix("s"))
     if things is None:
         return False
     follower = words[position + 1] if position + 1 < len(words) else ""
     before = words[position - 1] if position else ""
-    if follower in things or f"{before}-" in things:
+    if follower in things or f"{before}-" in things or before in ("a", "an"):
         return True
     if "+" in things and before in (*_ARTICLES, *_SHADES):
         return follower in allowed_words() and follower not in _NO_THINGS

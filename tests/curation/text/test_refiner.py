@@ -91,7 +91,7 @@ def test_an_answer_about_a_person_is_withheld(cleaner: TextDeidentifier, wording
         ({**GOOD, "instruction": " "}, "empty"),
         ({**GOOD, "instruction": "polish the capsule\n\nand more"}, "paragraph"),
         ({**GOOD, "instruction": "polish the capsule " * 25}, "longer"),
-        ({**GOOD, "instruction": "kindly proceed henceforth, polish the capsule"}, "too little"),
+        ({**GOOD, "instruction": "snorvle brimwick dratling, polish the capsule"}, "too little"),
         ({**GOOD, "instruction": "we can see that this goes on and on"}, "nothing of surgery"),
     ],
 )
