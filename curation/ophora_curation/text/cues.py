@@ -87,21 +87,24 @@ _INTRODUCTIONS = re.compile(r"\b(?:this is|it's|(?<!what )i am|i'm)\b", re.IGNOR
 _INTRODUCED = 2  # words after "this is" that may be a name
 _WORD = re.compile(r"\w[\w'-]*")
 # words of the vocabulary that are also given names, surnames or origins
-ALSO_NAMES = _words(
-    "add back ball bent best bitten blanch block branch bridge bright burr case cases clear"
-    " constant"
-    " cross deep diamond dimple dot drew drop dusty early else evert fair fall field finesse fit"
-    " flood foot fresh front fuller gauge general golden good gray grey gross guard hand held"
-    " holder"
-    " hook iris ivory jet key kind lane lean light little lone long low major mark marks miner"
-    " minor"
-    " more nail nick odd ora orange palm patience pearl pearls pearly pierce pink plana polish post"
-    " power powers price ray read reader red reed reeds ridge ring rock sharp shields short skip"
-    " small smart snow spring star steer strand strong stent swift tan till trace true venturi wall"
-    " walls warmer wash watt watts way wild will wing monarch signature sound lens moody"
-    " bloom bush page banks waters lacy wise shine hung glass rice chase chin lips math fashion"
-    " bury burns"
-) | double_words()
+ALSO_NAMES = (
+    _words(
+        "add back ball bent best bitten blanch block branch bridge bright burr case cases clear"
+        " constant"
+        " cross deep diamond dimple dot drew drop dusty early else evert fair fall field finesse fit"
+        " flood foot fresh front fuller gauge general golden good gray grey gross guard hand held"
+        " holder"
+        " hook iris ivory jet key kind lane lean light little lone long low major mark marks miner"
+        " minor"
+        " more nail nick odd ora orange palm patience pearl pearls pearly pierce pink plana polish post"
+        " power powers price ray read reader red reed reeds ridge ring rock sharp shields short skip"
+        " small smart snow spring star steer strand strong stent swift tan till trace true venturi wall"
+        " walls warmer wash watt watts way wild will wing monarch signature sound lens moody"
+        " bloom bush page banks waters lacy wise shine hung glass rice chase chin lips math fashion"
+        " bury burns"
+    )
+    | double_words()
+)
 _AFTER_ROLE = ALSO_NAMES - _words(
     "back best clear constant early good hand held kind little low more small will true way long"
     " short light lens red foot fit case key post grey gray general power hook ring cases read"

@@ -25,11 +25,12 @@ from ophora_curation.text.cues import (
 )
 from ophora_curation.text.patterns import FIGURES, GASES, Number, find_numbers, find_pattern
 from ophora_curation.text.vocabulary import (
-    LOWER_CASE_WORDS,
     allowed_words,
+    cased_words,
     heard_as,
     is_allowed,
     is_eponym,
+    unshortened,
 )
 
 ENTITIES = (
@@ -46,9 +47,7 @@ KINDS = tuple(
 _SENTENCES = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)\s+")  # not after an initial
 _ABBREVIATED = re.compile(r"\b(mr|mrs|ms|dr|prof|st|no)\.", re.IGNORECASE)
 _CLAUSES = re.compile(r"\s*(?:[,;:()]|\s-\s|--)\s*")
-_WORD = re.compile(
-    rf"(?i:{GASES})|[^\W\d_]+(?:[-'][^\W\d_]+)*|{FIGURES}|[^\w\s]|_"
-)
+_WORD = re.compile(rf"(?i:{GASES})|[^\W\d_]+(?:[-'][^\W\d_]+)*|{FIGURES}|[^\w\s]|_")
 _MAX_DROPPED_SHARE = 0.34
 _MIN_WORDS = 2
 
@@ -184,7 +183,7 @@ def _read_words(sentence: str, numbers: list[Number]) -> list[_Word]:
             text=lower[index],
             allowed=not lower[index][0].isalnum()
             or is_allowed(lower, index)
-            or (cased and written[index] in LOWER_CASE_WORDS)
+            or (cased and unshortened(written[index]) in cased_words())
             or _is_measured(mark, fine),
             named=is_named(written, index) and not is_eponym(lower, index),
         )

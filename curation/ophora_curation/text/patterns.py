@@ -55,14 +55,24 @@ _SETTINGS = _words(
 )
 _COUNTED = _words("sutures incisions cuts stitches millimeters microns degrees spots shots bites")
 _SETTING_REACH = 6
-_STRETCHES = _words("hour hours day days week weeks month months")  # of healing; an age has "old" after it
+_STRETCHES = _words(
+    "hour hours day days week weeks month months"
+)  # of healing; an age has "old" after it
 _PERSONAL_STRETCH = _words("old ago of pregnant premature")
 _LONGEST_STRETCH = 31
-_DAYS_IN_HOURS = (["twenty", "four"], ["forty", "eight"], ["seventy", "two"], ["24"], ["48"], ["72"])
+_DAYS_IN_HOURS = (
+    ["twenty", "four"],
+    ["forty", "eight"],
+    ["seventy", "two"],
+    ["24"],
+    ["48"],
+    ["72"],
+)
 _MOST_DECIMAL_WORDS = 5  # "twenty one point two five"
 _FRACTIONS = _words("half quarter third")
 _PARTS = _words("fifth sixth seventh eighth tenth twentieth hundredth")
 _ARTICLES = _words("a an one")
+_SOME = _words("few several of some many")
 _DATING = _words("on since from until dated born by")
 _ROUND = (("three", "hundred", "and", "sixty"), ("three", "sixty"), ("360",), ("fifty", "fifty"))
 _FIRST_NUMBERS = (["one"], ["two"], ["three"])  # "rule number one"; more may be a record's
@@ -158,8 +168,8 @@ def _speaks_for_itself(number: list[str], previous: str, follower: str, after: s
         return False
     if tuple(number[1:3]) == ("and", "a"):  # "two and a half"
         return _is_small(number[0])
-    if number in (["hundred"], ["thousand"]):  # "a few hundred"
-        return True
+    if number in (["hundred"], ["thousand"]):  # "a few hundred"; "a hundred" may be an age
+        return previous in _SOME
     if number.count("point") == 1:  # two would be a date
         rest = number[number.index("point") + 1 :]
         return len(number) <= _MOST_DECIMAL_WORDS and 1 <= len(rest) <= 2 and _all_digits(rest)
@@ -175,7 +185,9 @@ def _value(word: str) -> int:
     """What a figure or a small word says; 0 for any other."""
     if word.isdigit():
         return int(word)
-    small = ("one two three four five six seven eight nine ten eleven twelve thirteen fourteen").split()
+    small = (
+        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+    ).split()
     return small.index(word) + 1 if word in small else 0
 
 
@@ -205,7 +217,11 @@ def _use(words: list[str], first: int, last: int) -> str:
     ):
         return "measure"
     if (
-        (_SETTINGS & set(before) or follower in _SETTINGS or (follower == "of" and after in _SETTINGS))
+        (
+            _SETTINGS & set(before)
+            or follower in _SETTINGS
+            or (follower == "of" and after in _SETTINGS)
+        )
         and length <= 4
         and not _is_year(words[first:last])
     ):
@@ -215,7 +231,9 @@ def _use(words: list[str], first: int, last: int) -> str:
     small = all(_is_small(word) or word in _JOINTS for word in words[first:last])
     pair = length == 3 and words[first + 1] in ("to", "or", "and", "by")
     if (small and pair) or (
-        small and length == 1 and (words[first] in _SMALL or previous in _RANKS or len(follower) > 2)
+        small
+        and length == 1
+        and (words[first] in _SMALL or previous in _RANKS or len(follower) > 2)
     ):
         return "count"
     return "bare"

@@ -30,11 +30,6 @@ _MAY_BEFORE = _words(
     " make lose take still sometimes even find happen come get move rotate leak go start feel"
     " notice"
 )
-# common surnames all of them, but no name when written small in a text that has capitals
-LOWER_CASE_WORDS = _words(
-    "white black brown green pink young may price burns bridges bridge stone house fish page rush"
-    " stout swan cotton flowers file wood road wade reed rusty lane"
-)
 _SHORTENED = re.compile(r"(?<=[a-z])'(?:s|re|ve|ll|d)?$")  # of "is", "are", a genitive: "the bag's"
 _FOLDER = files("ophora_curation") / "data"
 
@@ -62,6 +57,12 @@ def double_words() -> frozenset[str]:
 
 
 @cache
+def cased_words() -> frozenset[str]:
+    """Words that are names as well, and none where written small in a text that has capitals."""
+    return frozenset(word for line in _lines("cased_words.txt") for word in line.split())
+
+
+@cache
 def surgical_words() -> frozenset[str]:
     """The words of eye surgery alone: a sentence without any says nothing about the picture."""
     return frozenset(word for line in _lines("surgical_words.txt") for word in line.split())
@@ -79,7 +80,7 @@ def eponyms() -> dict[str, frozenset[str]]:
 
 def is_allowed(words: Sequence[str], position: int) -> bool:
     """Whether the word at this position (words in lower case) may stay."""
-    word = _SHORTENED.sub("", words[position])
+    word = unshortened(words[position])
     if word in allowed_words():
         return True
     parts = word.split("-")
@@ -89,6 +90,11 @@ def is_allowed(words: Sequence[str], position: int) -> bool:
     if word in ("g", "d") and before[:1].isdigit():  # gauge, dioptres
         return True
     return is_eponym(words, position) or _is_helping_may(words, position)
+
+
+def unshortened(word: str) -> str:
+    """The word without a genitive's or a shortened verb's end."""
+    return _SHORTENED.sub("", word)
 
 
 @cache
@@ -112,7 +118,9 @@ def is_eponym(words: Sequence[str], position: int) -> bool:
         return False
     follower = words[position + 1] if position + 1 < len(words) else ""
     before = words[position - 1] if position else ""
-    if follower in things or f"{before}-" in things or before in ("a", "an"):
+    if follower in things or f"{before}-" in things:
+        return True
+    if "~" in things and before in ("a", "an"):
         return True
     if "+" in things and before in (*_ARTICLES, *_SHADES):
         return follower in allowed_words() and follower not in _NO_THINGS
