@@ -1,7 +1,9 @@
 """Lines of text in a clip's stills, in the clip's own pixels, one for each place.
 
-A line is looked for in the mean of every still. The same place read twice counts once, by its
-surest reading; a sure reading that is personal always wins.
+A line is looked for in the mean of every still, and once more in double size round every line that
+was found: a patient's data come in blocks, and the smallest line of a block is easily missed. The
+same place read twice counts once, by its surest reading; a sure reading that is personal always
+wins.
 """
 
 import math
@@ -20,6 +22,8 @@ from ophora_curation.store.records import Box
 
 Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
 _WIDTH = 640  # small text needs it
+_ZOOM = 2
+_BLOCK_LINES = 7  # above and below a line
 _TALLEST = 0.22  # share of the picture's height that one line of text can take
 _SAME_PLACE = 0.3  # of the smaller box
 
@@ -30,7 +34,8 @@ def find_lines(
     """Every line of a clip with its kind; marks (an emblem, a highlight) are left out."""
     readings: list[TextLine] = []
     for still in stills:
-        readings += _read(still, detector, settings)
+        found = _read(still, detector, settings)
+        readings += found + _read_closer(still, found, detector, settings)
     own = frozenset(word.lower() for word in settings.harmless_words)
     sure = settings.text_confidence
     lines = [_surest(group, own, sure) for group in _places(readings)]
@@ -38,9 +43,11 @@ def find_lines(
     return [(line, kind) for line, kind in zip(lines, kinds, strict=True) if kind != "mark"]
 
 
-def _read(still: Still, detector: TextDetector, settings: CurationSettings) -> list[TextLine]:
+def _read(
+    still: Still, detector: TextDetector, settings: CurationSettings, *, widest: int = _WIDTH
+) -> list[TextLine]:
     """Lines are found in the mean; a figure that changes is read better in the single frame."""
-    mean, middle = (_resized(picture, _WIDTH) for picture in (still.mean, still.middle))
+    mean, middle = (_resized(picture, widest) for picture in (still.mean, still.middle))
     lines = []
     for box, score in detector.find(mean):
         if score < settings.text_score or not _can_be_line(box, mean.shape[0]):
@@ -49,6 +56,46 @@ def _read(still: Still, detector: TextDetector, settings: CurationSettings) -> l
         best = max(readings, key=lambda line: line.confidence)
         lines.append(_scaled(best, mean, still.mean))
     return lines
+
+
+def _read_closer(
+    still: Still, found: Sequence[TextLine], detector: TextDetector, settings: CurationSettings
+) -> list[TextLine]:
+    """The lines round those that were found, in double size."""
+    lines = []
+    height, width = still.mean.shape[:2]
+    for left, top, right, bottom in _neighbourhoods([line.box for line in found], (width, height)):
+        part = Still(*(view[top:bottom, left:right] for view in (still.mean, still.middle)))
+        for line in _read(part, detector, settings, widest=_ZOOM * (right - left)):
+            box = (
+                line.box[0] + left,
+                line.box[1] + top,
+                line.box[2] + left,
+                line.box[3] + top,
+            )
+            lines.append(replace(line, box=box))
+    return lines
+
+
+def _neighbourhoods(boxes: Sequence[Box], size: tuple[int, int]) -> list[Box]:
+    """Where a block of text may go on, joined where they overlap."""
+    regions: list[Box] = []
+    for left, top, right, bottom in boxes:
+        tall, wide = bottom - top, right - left
+        region = (
+            max(0, left - wide),
+            max(0, top - _BLOCK_LINES * tall),
+            min(size[0], right + wide),
+            min(size[1], bottom + _BLOCK_LINES * tall),
+        )
+        while True:
+            met = [other for other in regions if _overlap(region, other) > 0]
+            if not met:
+                break
+            regions = [other for other in regions if other not in met]
+            region = _hull([region, *met])
+        regions.append(region)
+    return regions
 
 
 def _can_be_line(box: Box, picture_height: int) -> bool:
@@ -63,7 +110,7 @@ def _resized(picture: Picture, widest: int) -> Picture:
     height, width = picture.shape[:2]
     wide = min(max(width, 512), widest)
     high = wide * height / width
-    size = (round(wide / 32) * 32, max(32, round(high / 32) * 32))
+    size = (max(32, round(wide / 32) * 32), max(32, round(high / 32) * 32))
     method = cv2.INTER_CUBIC if size[0] >= width else cv2.INTER_AREA
     return np.asarray(cv2.resize(picture, size, interpolation=method), dtype=np.uint8)
 
@@ -98,14 +145,13 @@ def _surest(group: Sequence[TextLine], own: frozenset[str], sure: float) -> Text
     kinds = [judge_lines([line], own, min_confidence=sure)[0] for line in group]
     personal = [line for line, kind in zip(group, kinds, strict=True) if kind == "personal"]
     best = max(personal or group, key=lambda line: line.confidence)
-    boxes = [line.box for line in group]
-    whole = (
-        min(box[0] for box in boxes),
-        min(box[1] for box in boxes),
-        max(box[2] for box in boxes),
-        max(box[3] for box in boxes),
-    )
-    return replace(best, box=whole)
+    return replace(best, box=_hull([line.box for line in group]))
+
+
+def _hull(boxes: Sequence[Box]) -> Box:
+    """The smallest box round all of these."""
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def _overlap(one: Box, other: Box) -> float:

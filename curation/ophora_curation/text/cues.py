@@ -33,8 +33,8 @@ _SENTENCE_CUES = {
     "record": (
         r"mrn|record|records|study participant|study subject|chart|file|insurance|passport"
         r"|social security|identifier|id|identity"
-        r"|number(?! of\b| (?:\w+ )?blade| (?:one|two|three)\b(?! (?:\d|oh\b|zero|one|two|three|four|five"
-        r"|six|seven|eight|nine|double)))"
+        r"|number(?! of\b| (?:\w+ )?blade| (?:one|two|three)\b(?! (?:\d|oh\b|zero|one|two|three"
+        r"|four|five|six|seven|eight|nine|double)))"
     ),
     "contact": (
         r"phone|telephone|mobile (?:is|at)|email|e-mail|(?<!we )(?<!to )(?<!i )(?<!now )(?<!then )"
@@ -44,8 +44,8 @@ _SENTENCE_CUES = {
         r"hospital|infirmary|institute|polyclinic|sanatorium|(?:medical|eye|health) cent(?:er|re)"
         r"|street|road|avenue|lives|lived|living (?:in|on|at|near)|live in|live at"
         r"|resident of|from the city|department|clinic|ward"
-        r"|(?:comes?|came (?:here )?) from(?! (?:the )?(?:outside|inside|above|below|behind|within|under|side|top"
-        r"|bottom|front|bag|wound|angle|iris|lens|vitreous|edge|port|tip))"
+        r"|(?:comes?|came (?:here )?) from(?! (?:the )?(?:outside|inside|above|below|behind|within"
+        r"|under|side|top|bottom|front|bag|wound|angle|iris|lens|vitreous|edge|port|tip))"
         r"|hometown|village"
     ),
     "relation": (
@@ -77,9 +77,9 @@ _CUES = re.compile(
 )
 CUE_KINDS = tuple(_SENTENCE_CUES)
 _ROLES = re.compile(
-    r"\b(?:patient|patients|patient's|he|she|his|her|him|hers|he's|she's|man|woman|boy|girl|guy(?! ropes?)"
-    r"|case of|surgeon(?!'?s knot)|surgeon's(?! knot)|assistant|fellow|resident|nurse|technician"
-    r"|colleague|friend|trainee|called|assisted by|performed by|done by|taught by|my fellow|welcome"
+    r"\b(?:patient|patients|patient's|he|she|his|her|him|hers|he's|she's|man|woman|boy|girl"
+    r"|guy(?! ropes?)|case of|surgeon(?!'?s knot)|surgeon's(?! knot)|assistant|fellow|resident"
+    r"|nurse|technician|colleague|friend|trainee|called|assisted by|performed by|done by|taught by|my fellow|welcome"
     r"|an?esthesiologist|an?esthetist)\b",
     re.IGNORECASE,
 )
@@ -89,19 +89,16 @@ _WORD = re.compile(r"\w[\w'-]*")
 # words of the vocabulary that are also given names, surnames or origins
 ALSO_NAMES = (
     _words(
-        "add back ball bent best bitten blanch block branch bridge bright burr case cases clear"
-        " constant"
-        " cross deep diamond dimple dot drew drop dusty early else evert fair fall field finesse fit"
-        " flood foot fresh front fuller gauge general golden good gray grey gross guard hand held"
-        " holder"
-        " hook iris ivory jet key kind lane lean light little lone long low major mark marks miner"
-        " minor"
-        " more nail nick odd ora orange palm patience pearl pearls pearly pierce pink plana polish post"
-        " power powers price ray read reader red reed reeds ridge ring rock sharp shields short skip"
-        " small smart snow spring star steer strand strong stent swift tan till trace true venturi wall"
-        " walls warmer wash watt watts way wild will wing monarch signature sound lens moody"
-        " bloom bush page banks waters lacy wise shine hung glass rice chase chin lips math fashion"
-        " bury burns"
+        "add back ball banks bent best bitten blanch block bloom branch bridge bright burns burr"
+        " bury bush case cases chase chin clear constant cross deep diamond dimple dot drew drop"
+        " dusty early else evert fair fall fashion field finesse fit flood foot fresh front fuller"
+        " gauge general glass golden good gray grey gross guard hand held holder hook hung iris"
+        " ivory jet key kind lacy lane lean lens light lips little lone long low major mark marks"
+        " math miner minor monarch moody more nail nick odd ora orange page palm patience pearl"
+        " pearls pearly pierce pink plana polish post power powers price ray read reader red reed"
+        " reeds rice ridge ring rock sharp shields shine short signature skip small smart snow sound"
+        " spring star steer stent strand strong swift tan till trace true venturi wall walls warmer"
+        " wash waters watt watts way wild will wing wise"
     )
     | double_words()
 )

@@ -23,7 +23,8 @@ from ophora_curation.text.cues import (
     sentence_cue,
     words_introduced,
 )
-from ophora_curation.text.patterns import FIGURES, GASES, Number, find_numbers, find_pattern
+from ophora_curation.text.numbers import FIGURES, GASES, RATIOS, Number, find_numbers
+from ophora_curation.text.patterns import find_pattern
 from ophora_curation.text.vocabulary import (
     allowed_words,
     cased_words,
@@ -46,8 +47,8 @@ KINDS = tuple(
 )
 _SENTENCES = re.compile(r"(?<=[.!?])(?<!\b[A-Z]\.)\s+")  # not after an initial
 _ABBREVIATED = re.compile(r"\b(mr|mrs|ms|dr|prof|st|no)\.", re.IGNORECASE)
-_CLAUSES = re.compile(r"\s*(?:[,;:()]|\s-\s|--)\s*")
-_WORD = re.compile(rf"(?i:{GASES})|[^\W\d_]+(?:[-'][^\W\d_]+)*|{FIGURES}|[^\w\s]|_")
+_CLAUSES = re.compile(r"\s*(?:(?<!\d)[,:]|[,:](?!\d)|[;()]|\s-\s|--)\s*")
+_WORD = re.compile(rf"(?i:{GASES})|{RATIOS}|[^\W\d_]+(?:[-'][^\W\d_]+)*|{FIGURES}|[^\w\s]|_")
 _MAX_DROPPED_SHARE = 0.34
 _MIN_WORDS = 2
 
@@ -129,7 +130,7 @@ class TextDeidentifier:
                 yield from self._judge_clauses(sentence, first)
 
     def _judge_clauses(self, sentence: str, offset: int) -> Iterator[_Piece]:
-        numbers = find_numbers(sentence)
+        numbers = find_numbers(sentence, of_somebody=names_a_role(sentence))
         words = _read_words(sentence, numbers)
         entities = self._entities(sentence, words)
         named = name_after_role(sentence)
@@ -193,6 +194,8 @@ def _read_words(sentence: str, numbers: list[Number]) -> list[_Word]:
 
 def _is_measured(mark: re.Match[str], numbers: list[tuple[int, int]]) -> bool:
     """Whether the word is a harmless number, or one with words of the vocabulary."""
+    if any(low <= mark.start() and mark.end() <= high for low, high in numbers):
+        return True
     parts = re.finditer(r"[^-]+", mark.group())
     return all(
         part.group().lower() in allowed_words()

@@ -87,7 +87,7 @@ def is_allowed(words: Sequence[str], position: int) -> bool:
     if len(parts) > 1 and all(part in allowed_words() for part in parts):
         return True
     before = words[position - 1] if position else ""
-    if word in ("g", "d") and before[:1].isdigit():  # gauge, dioptres
+    if word in ("g", "d", "x") and before[:1].isdigit():  # gauge, dioptres, times
         return True
     return is_eponym(words, position) or _is_helping_may(words, position)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from ophora_curation.text.patterns import NUMBER_WORDS
+from ophora_curation.text.numbers import NUMBER_WORDS
 from ophora_curation.text.vocabulary import allowed_words, heard_as, is_allowed
 
 PERSONAL_WORDS = (
