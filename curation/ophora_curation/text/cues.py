@@ -79,7 +79,8 @@ CUE_KINDS = tuple(_SENTENCE_CUES)
 _ROLES = re.compile(
     r"\b(?:patient|patients|patient's|he|she|his|her|him|hers|he's|she's|man|woman|boy|girl"
     r"|guy(?! ropes?)|case of|surgeon(?!'?s knot)|surgeon's(?! knot)|assistant|fellow|resident"
-    r"|nurse|technician|colleague|friend|trainee|called|assisted by|performed by|done by|taught by|my fellow|welcome"
+    r"|nurse|technician|colleague|friend|trainee|called|assisted by|performed by|done by|taught by"
+    r"|my fellow|welcome"
     r"|an?esthesiologist|an?esthetist)\b",
     re.IGNORECASE,
 )
@@ -96,9 +97,9 @@ ALSO_NAMES = (
         " ivory jet key kind lacy lane lean lens light lips little lone long low major mark marks"
         " math miner minor monarch moody more nail nick odd ora orange page palm patience pearl"
         " pearls pearly pierce pink plana polish post power powers price ray read reader red reed"
-        " reeds rice ridge ring rock sharp shields shine short signature skip small smart snow sound"
-        " spring star steer stent strand strong swift tan till trace true venturi wall walls warmer"
-        " wash waters watt watts way wild will wing wise"
+        " reeds rice ridge ring rock sharp shields shine short signature skip small smart snow"
+        " sound spring star steer stent strand strong swift tan till trace true venturi wall walls"
+        " warmer wash waters watt watts way wild will wing wise"
     )
     | double_words()
 )

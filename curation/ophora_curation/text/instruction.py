@@ -1,9 +1,9 @@
 """From safe clauses to a generation instruction, by rule (the embedded default).
 
 The paper lets a 72-billion-parameter model drop what is not about the picture and rewrite the
-rest. Here rules do it: clauses that name nothing of eye surgery or greet somebody go, lead-ins ("now we are") are
-cut off, and the phase is named in front. What stays is the surgeon's own safe wording, so
-instructions vary as narration does.
+rest. Here rules do it: clauses that name nothing of eye surgery or greet somebody go, lead-ins
+("now we are") are cut off, and the phase is named in front. What stays is the surgeon's own safe
+wording, so instructions vary as narration does.
 """
 
 import re

@@ -23,9 +23,12 @@ RATIOS = r"\b(?:20/\d{2,3}|1:\d{1,3}(?:,?000)?|\d{1,2}:1)\b"  # acuities and dil
 _ATOM = re.compile(rf"{GASES}|{RATIOS}|{FIGURES}|%|[^\W\d_]+(?:'[^\W\d_]+)*", re.IGNORECASE)
 _RATIO = re.compile(RATIOS)
 _DECIMAL = re.compile(r"\d{1,3}\.\d{1,2}")
-_SMALL = "zero one two three four five six seven eight nine ten eleven twelve".split()
-_TEENS = "thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SMALL = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve"),
+)
+_TEENS = ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _RANKED = _words(
     "fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth"
     " sixteenth seventeenth eighteenth nineteenth twentieth thirtieth"
@@ -44,8 +47,9 @@ _UNITS = _words(
     " microliters mg milligram milligrams microgram micrograms millisecond milliseconds microsecond"
     " microseconds second seconds minute minutes o'clock oclock clock hertz kilohertz joules"
     " millijoules milliwatt milliwatts watts units cuts cpm rpm pulse pulses prism pd centistoke"
-    " centistokes nylon vicryl prolene polypropylene silk suture sutures shot shots spot spots burns"
-    " clicks bite bites throw throws row rows cells times fold hundredths tenths nerve cranial blade"
+    " centistokes nylon vicryl prolene polypropylene silk suture sutures shot shots spot spots"
+    " burns clicks bite bites throw throws row rows cells times fold hundredths tenths nerve"
+    " cranial blade"
 )
 _SETTINGS = _words(
     "vacuum flow rate aspiration power pressure bottle height phaco torsional ultrasound iop"
@@ -129,7 +133,8 @@ def find_numbers(sentence: str, *, of_somebody: bool = False) -> list[Number]:
         Number(start=atoms[first][1], end=atoms[last - 1][2], use=_use(_around(words, first, last)))
         for first, last in _runs(words)
     ]
-    if of_somebody or sum(number.use == "plain" for number in numbers) > _MOST_PLAIN:
+    uses = [number.use for number in numbers]
+    if of_somebody or "bare" in uses or uses.count("plain") > _MOST_PLAIN:
         return [replace(item, use="bare") if item.use == "plain" else item for item in numbers]
     return numbers
 

@@ -1,4 +1,4 @@
-"""Written forms that may point to a person: contacts, dates, records, and numbers of no known use."""
+"""Written forms that may point to a person: contacts, dates, records, numbers of no known use."""
 
 import re
 
