@@ -21,6 +21,7 @@ from ophora_client.policy import SitePolicy, check_plan
 from ophora_client.tuner import Tuned, Tuner
 from ophora_model.errors import (
     AdapterMismatch,
+    CacheUnreadable,
     Cancelled,
     ModelError,
     NonFiniteLoss,
@@ -129,7 +130,7 @@ class LocalRounds:
             raise Declined("adapter", "the tensors sent don't fit the announced adapter") from error
         try:
             num_clips = self._tuner.num_clips(plan.stage)
-        except VideoUnreadable as error:
+        except (VideoUnreadable, CacheUnreadable) as error:
             raise Declined("internal-error", str(error)) from error
         if num_clips == 0:
             raise Declined("no-clips", f"no clip for stage {plan.stage}")

@@ -3,8 +3,9 @@
     SITE/site.toml  site.key  manifest.sqlite  clips/  held/  certificates/  cache/
          ledger.sqlite  review.key  logs/
 
-The key makes the ids of patients, videos and clips; it is written once, readable by its owner only,
-and never replaced, since new ids would split a patient's budget.
+The key makes the ids of patients, videos and clips, and the cache is sealed with keys derived from
+it; it is written once, readable by its owner only, and never replaced, since new ids would split a
+patient's budget.
 """
 
 import os

@@ -9,6 +9,7 @@ from ophora_client.deidentify_cli import deidentify
 from ophora_client.export_cli import export
 from ophora_client.review_cli import review
 from ophora_client.site_report import report
+from ophora_client.tune_cli import tune
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -85,3 +86,4 @@ app.command()(review)
 app.command()(report)
 app.command()(export)
 app.command()(deidentify)
+app.command()(tune)

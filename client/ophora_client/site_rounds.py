@@ -29,6 +29,7 @@ def open_rounds(folder: Path, tuner: Tuner | None = None) -> LocalRounds:
             manifest=site.manifest_path,
             clips=site.clips_dir,
             cache=site.cache_dir,
+            key=site.key(),
         )
         model.fill_cache()
     return LocalRounds(policy, ledger, tuner, log)

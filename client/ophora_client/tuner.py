@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ophora_client.clip_sources import clip_sources
 from ophora_model.update import Shapes, Tensors, Update
 
 if TYPE_CHECKING:
@@ -65,7 +66,11 @@ class Tuner(Protocol):
 
 
 class ModelTuner:
-    """Tuner over the real base. Not for use by two threads at once."""
+    """Tuner over the real base. Not for use by two threads at once.
+
+    The cache is sealed with keys derived from `key`, the site's. Raises `CacheUnreadable` where it
+    is another than the one that the cache was sealed with.
+    """
 
     def __init__(
         self,
@@ -75,6 +80,7 @@ class ModelTuner:
         manifest: Path,
         clips: Path,
         cache: Path,
+        key: bytes,
     ) -> None:
         from ophora_model.base import load_base
         from ophora_model.latents import LatentsCache
@@ -82,7 +88,7 @@ class ModelTuner:
 
         self._base = load_base(find_preset(preset), base_folder)
         self._transformer: Any = self._base.transformer  # diffusers' class with peft's methods
-        self._cache = LatentsCache(cache, self._base)
+        self._cache = LatentsCache(cache, self._base, key=key)
         self._manifest, self._clips = manifest, clips
         self._adapter: tuple[AdapterSpec, Adapter] | None = None
 
@@ -102,15 +108,22 @@ class ModelTuner:
     def num_clips(self, stage: str) -> int:
         """Curated clips of the stage's tiers, as the manifest has them now, encoded when new.
 
-        Raises `VideoUnreadable`: before the budget is touched, so that a spoilt clip spends none.
+        Raises `VideoUnreadable` or `CacheUnreadable`: before the budget is touched, so that a
+        spoilt clip or entry spends none.
         """
         sources = self._sources(stage)
         self._cache.fill(sources)
         return len(sources)
 
     def fill_cache(self, progress: Callable[[int, int], None] | None = None) -> int:
-        """Encode what is missing for any stage; returns how many clips were encoded."""
-        return self._cache.fill(self._sources("tpt"), progress)
+        """Encode what is missing for any stage and drop what no clip needs any more.
+
+        Returns how many clips were encoded. Only before rounds begin: nothing may fill meanwhile.
+        """
+        sources = self._sources("tpt")  # of every tier that is trained on
+        encoded = self._cache.fill(sources, progress)
+        self._cache.prune(sources)
+        return encoded
 
     def tune(
         self,
@@ -165,18 +178,4 @@ class ModelTuner:
         return adapter
 
     def _sources(self, stage: str) -> list[ClipSource]:
-        from ophora_curation.store.manifest import Manifest
-        from ophora_model.latents import ClipSource
-
-        with Manifest.open(self._manifest) as manifest:
-            rows = manifest.clips_for_stage(stage)
-        return [
-            ClipSource(
-                clip_id=row.clip_id,
-                patient_id=row.patient_id,
-                path=self._clips / f"{row.clip_id}.mp4",
-                instruction=row.instruction,
-                sha256=row.sha256,
-            )
-            for row in rows
-        ]
+        return clip_sources(self._manifest, self._clips, stage)

@@ -19,6 +19,7 @@ GROUPS = (
     ("site", "ophora_deploy.site_cli", "Run a hospital's site: curate, status, serve."),
     ("federation", "ophora_deploy.federation_cli", "Run tuning rounds as the coordinator."),
     ("generator", "ophora_server.generator_cli", "Serve videos from a release."),
+    ("model", "ophora_deploy.model_cli", "Check, merge and compare adapters and bases."),
 )
 COMMANDS = (
     ("generate", "ophora_server.generator_cli"),

@@ -8,14 +8,15 @@ hub id is resolved to such a folder first, so both go through the same code.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from ophora_model.architecture import DTYPES, SHIPPED, Part, empty_part, read_architecture
 from ophora_model.errors import BaseMissing
 from ophora_model.presets import Preset, check_base_folder
 from ophora_model.text import TextEncoder, load_text_encoder
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
         CogVideoXTransformer3DModel,
     )
 
-Part = Literal["transformer", "vae", "text"]
 ALL_PARTS: tuple[Part, ...] = ("transformer", "vae", "text")
-_SHIPPED = Path(__file__).parent / "weights"
-_DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+FINGERPRINTED = ("scheduler", "transformer", "vae")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +73,9 @@ def load_base(
         CogVideoXTransformer3DModel,
     )
 
-    root = _find_folder(preset, folder)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = _DTYPES[preset.dtype]
+    root = find_folder(preset, folder)
+    device, compute = place(preset)
+    dtype = DTYPES[preset.dtype]
     transformer = vae = text = None
     if "transformer" in parts:
         transformer = CogVideoXTransformer3DModel.from_pretrained(
@@ -94,7 +93,7 @@ def load_base(
         preset=preset,
         fingerprint=fingerprint(root),
         device=device,
-        compute=_compute_dtype(dtype, device),
+        compute=compute,
         scheduler=CogVideoXDPMScheduler.from_pretrained(root / "scheduler", local_files_only=True),
         transformer=transformer,
         vae=vae,
@@ -103,38 +102,62 @@ def load_base(
 
 
 def empty_transformer(preset: Preset, folder: Path | None = None) -> CogVideoXTransformer3DModel:
-    """The preset's denoiser on the meta device: every name and shape, no weights, no memory."""
-    from diffusers import CogVideoXTransformer3DModel
+    """The preset's denoiser on the meta device: every name and shape, no weights, no memory.
 
-    config = CogVideoXTransformer3DModel.load_config(
-        _find_folder(preset, folder) / "transformer", local_files_only=True
-    )
-    with torch.device("meta"):
-        return CogVideoXTransformer3DModel.from_config(config)
+    Without a folder nothing is downloaded. Raises `BaseMissing` where the folder lacks a part.
+    """
+    return empty_part(read_architecture(preset, folder), "transformer")
+
+
+def place(preset: Preset) -> tuple[torch.device, torch.dtype]:
+    """Where the preset's base runs on this machine, and what its matrix products run in."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return device, _compute_dtype(DTYPES[preset.dtype], device)
 
 
 def base_fingerprint(preset: Preset, folder: Path | None = None) -> str:
     """The fingerprint that `load_base` would give, without loading. Raises `BaseMissing`."""
-    return fingerprint(_find_folder(preset, folder))
+    return fingerprint(find_folder(preset, folder))
 
 
 def fingerprint(root: Path) -> str:
     """SHA-256 over the names and bytes of the denoiser's, autoencoder's and scheduler's files."""
+    paths = [path for part in FINGERPRINTED for path in part_files(root, part)]
+    return join_hashes({p.relative_to(root).as_posix(): hash_file(p) for p in paths})
+
+
+def part_files(root: Path, part: str) -> list[Path]:
+    """The configs and weight files of one part's folder, sorted."""
+    return [
+        path
+        for path in sorted((root / part).rglob("*"))
+        if path.suffix in {".json", ".safetensors"}
+    ]
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def join_hashes(hashes: Mapping[str, str]) -> str:
+    """One fingerprint of files' hashes by relative name, in the order of the mapping."""
     total = hashlib.sha256()
-    for part in ("scheduler", "transformer", "vae"):
-        for path in sorted((root / part).rglob("*")):
-            if path.suffix in {".json", ".safetensors"}:
-                with path.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                total.update(f"{path.relative_to(root).as_posix()} {digest}\n".encode())
+    for name, digest in hashes.items():
+        total.update(f"{name} {digest}\n".encode())
     return total.hexdigest()
 
 
-def _find_folder(preset: Preset, folder: Path | None) -> Path:
+def find_folder(preset: Preset, folder: Path | None) -> Path:
+    """Where the weights are: `folder`, in this package, or the hub's copy, fetched if need be.
+
+    Raises `BaseMissing` that names what is missing and what to give instead.
+    """
     if folder is not None:
         root = folder
     elif not preset.source:
-        root = _SHIPPED / preset.name
+        root = SHIPPED / preset.name
     else:
         root = _download(preset)
     check_base_folder(preset, root)

@@ -6,6 +6,7 @@ ModelError
 |-- AdapterMismatch     the tensors do not fit the announced adapter: do not load them
 |-- PlanInvalid         a round plan or setting has an unknown key or a value out of range
 |-- VideoUnreadable     a clip can't be decoded
+|-- CacheUnreadable     a cache entry was spoilt or sealed with another key: delete, encode again
 |-- NonFiniteLoss       tuning diverged: lower the learning rate; nothing was kept
 `-- Cancelled           the caller asked to stop
 """
@@ -33,6 +34,10 @@ class PlanInvalid(ModelError):
 
 class VideoUnreadable(ModelError):
     """A video file can't be decoded to the frames that were asked for."""
+
+
+class CacheUnreadable(ModelError):
+    """An entry of the latents cache can't be opened as what this site stored under its name."""
 
 
 class NonFiniteLoss(ModelError):

@@ -2,7 +2,8 @@
 
 `tiny` ships with this package: its denoiser and autoencoder were trained by `pretrain/` on generic
 motion, its text encoder is a pinned registry package. `cogvideox-2b` is the paper's backbone, from
-a local folder or a hub id (paper section 3.2: 49 frames of 480 x 720 at 8 fps, 226 tokens).
+a local folder or a hub id (paper section 3.2: 49 frames of 480 x 720 at 8 fps, 226 tokens);
+`cogvideox-5b` is its larger sister at the same size. architecture.py holds their layers' sizes.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ class Preset:
     """One base generator and the sizes it works at.
 
     `frames` is 8k+1, `height` and `width` are pixels, `text_length` is tokens. `source` is a hub
-    id, or "" for weights inside this package. `dtype` is that of the weights. `lora_targets` are
-    ends of module names; rank, alpha and targets are defaults of a plan's adapter.
+    id, or "" for weights inside this package. `dtype` is that of the weights, `dtype_reason` says
+    why. `lora_targets` are ends of module names; rank, alpha and targets are defaults of a plan's
+    adapter.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Preset:
     fps: float
     text_length: int
     dtype: Literal["float16", "bfloat16", "float32"]
+    dtype_reason: str
     guidance: float
     dynamic_guidance: bool
     sampling_steps: int
@@ -63,6 +66,7 @@ _PRESETS = (
         fps=2.0,
         text_length=32,
         dtype="float32",
+        dtype_reason="trained in float32 and too small to gain from less",
         guidance=3.0,
         dynamic_guidance=False,
         sampling_steps=16,
@@ -80,6 +84,25 @@ _PRESETS = (
         fps=8.0,
         text_length=226,
         dtype="float16",
+        dtype_reason="trained in float16; NaN are reported in bfloat16",
+        guidance=6.0,
+        dynamic_guidance=True,
+        sampling_steps=50,
+        lora_rank=64,
+        lora_alpha=64.0,
+        lora_targets=_ATTENTION,
+    ),
+    Preset(
+        name="cogvideox-5b",
+        source="zai-org/CogVideoX-5b",
+        text_source="base",
+        frames=49,
+        height=480,
+        width=720,
+        fps=8.0,
+        text_length=226,
+        dtype="bfloat16",
+        dtype_reason="trained in bfloat16; black videos are reported in float16",
         guidance=6.0,
         dynamic_guidance=True,
         sampling_steps=50,

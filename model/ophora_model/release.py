@@ -1,29 +1,37 @@
 """Releases: an adapter as a folder that any diffusers installation can load, with its card.
 
-    FOLDER/adapter.safetensors   keys under "transformer.", alpha in `lora_adapter_metadata`
-    FOLDER/release.json          preset, base, adapter, stage, round, history, SHA-256
+    FOLDER/adapter.safetensors   an adapter file (adapter_file.py)
+    FOLDER/release.json          the same card, the history of rounds, SHA-256 of the file
 
-The file holds both factors; reading checks names, shapes, values, hash, base and that the frozen
-factor is the announced one before anything is attached.
+Both are replaced together or not at all. Reading checks hash, card and everything that an adapter
+file promises; attaching checks base, names and sizes. A single adapter file reads as a release
+without a history.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from ophora_model.adapter_card import CARD_KEYS, AdapterCard
+from ophora_model.adapter_file import (
+    AdapterFile,
+    adapter_bytes,
+    parse_adapter,
+    read_adapter,
+    seeded_adapter,
+)
 from ophora_model.adapter_spec import AdapterSpec
-from ophora_model.draft import write_whole
-from ophora_model.errors import AdapterMismatch, BaseMissing
+from ophora_model.draft import draft_of, sync
+from ophora_model.errors import AdapterMismatch, BaseMissing, PlanInvalid
 from ophora_model.presets import find_preset
 from ophora_model.strict import check_keys
-from ophora_model.update import Tensors, check_tensors
+from ophora_model.update import Tensors
 
 if TYPE_CHECKING:
     from ophora_model.adapter import Adapter
@@ -31,21 +39,51 @@ if TYPE_CHECKING:
     from ophora_model.sampling import Generator
 
 _TENSORS, _CARD = "adapter.safetensors", "release.json"
-_KEYS = ("preset", "base_fingerprint", "adapter", "stage", "round", "history", "sha256")
+_KEYS = (*CARD_KEYS, "history", "sha256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A verified release. `tensors` are the trained factors by module name."""
+    """A verified release: its adapter file, the history of rounds and the file's SHA-256."""
 
-    preset: str
-    base_fingerprint: str
-    adapter: AdapterSpec
-    stage: str
-    round: int
+    content: AdapterFile
     history: Sequence[Mapping[str, Any]]
     sha256: str
-    tensors: Tensors
+
+    @property
+    def card(self) -> AdapterCard:
+        """All that the release says of itself."""
+        return self.content.card
+
+    @property
+    def preset(self) -> str:
+        """Name of the preset it was tuned on."""
+        return self.card.preset
+
+    @property
+    def base_fingerprint(self) -> str:
+        """Hash of the base's weights."""
+        return self.card.base_fingerprint
+
+    @property
+    def adapter(self) -> AdapterSpec:
+        """Rank, alpha, targets and seed (0 where no seed draws A)."""
+        return self.card.spec()
+
+    @property
+    def stage(self) -> str:
+        """The stage that ended in it."""
+        return self.card.stage
+
+    @property
+    def round(self) -> int:
+        """The last round in it."""
+        return self.card.round
+
+    @property
+    def tensors(self) -> Tensors:
+        """The trained factors by module name."""
+        return self.content.factors.up
 
 
 def write_release(
@@ -59,88 +97,66 @@ def write_release(
     round: int,
     history: Sequence[Mapping[str, Any]] = (),
     base_folder: Path | None = None,
+    contributors: Sequence[str] = (),
+    epsilon: float | None = None,
+    delta: float | None = None,
+    sampler: Mapping[str, Any] | None = None,
+    code_version: str | None = None,
 ) -> Path:
-    """Writes each file under a temporary name, renamed once whole; the card last.
+    """Writes both files under temporary names, renamed once both are whole; the card last.
 
-    Raises `AdapterMismatch` where the tensors are not those of this adapter on this preset.
+    Contributors are pseudonyms; without epsilon and delta no guarantee is stated; the version is
+    this package's unless given. Raises `AdapterMismatch` where the tensors are not those of this
+    adapter on this preset, `PlanInvalid` on a value of the card, and `OSError`; then an earlier
+    release stays as it was.
     """
-    from safetensors.numpy import save
-
-    from ophora_model.adapter import adapter_shapes, frozen_factor
     from ophora_model.base import empty_transformer
+    from ophora_model.base_layout import linear_layers
 
-    transformer = empty_transformer(find_preset(preset), base_folder)
-    check_tensors(tensors, adapter_shapes(transformer, adapter))
-    keyed: dict[str, Any] = {}
-    for name, up in sorted(tensors.items()):
-        width = int(transformer.get_submodule(name).in_features)
-        keyed[f"transformer.{name}.lora_B.weight"] = np.ascontiguousarray(up, np.float32)
-        keyed[f"transformer.{name}.lora_A.weight"] = frozen_factor(adapter, name, width)
-    payload = save(keyed, metadata=_metadata(adapter))
-    card = {
-        "preset": preset,
-        "base_fingerprint": base_fingerprint,
-        "adapter": adapter.to_dict(),
-        "stage": stage,
-        "round": round,
-        "history": list(history),
-        "sha256": hashlib.sha256(payload).hexdigest(),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / _TENSORS, payload)
-    write_whole(folder / _CARD, json.dumps(card, indent=2, sort_keys=True).encode())
+    card = AdapterCard(
+        preset=preset,
+        base_fingerprint=base_fingerprint,
+        targets=adapter.targets,
+        rank=adapter.rank,
+        alpha=adapter.alpha,
+        seed=adapter.seed,
+        stage=stage,
+        round=round,
+        contributors=tuple(contributors),
+        epsilon=epsilon,
+        delta=delta,
+        sampler=dict(sampler or {}),
+        code_version=code_version or importlib.metadata.version("ophora-federated"),
+    )
+    layers = linear_layers(empty_transformer(find_preset(preset), base_folder))
+    _write(folder, seeded_adapter(card, tensors, layers), history)
     return folder
 
 
-def read_release(folder: Path) -> Release:
-    """Reads and verifies. Raises `AdapterMismatch` or `BaseMissing` and names what is wrong."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+def read_release(path: Path) -> Release:
+    """Reads and verifies a release's folder, or an adapter file.
 
+    Raises `AdapterMismatch` or `BaseMissing` and names what is wrong.
+    """
+    if path.is_file():
+        content = read_adapter(path)
+        return Release(content=content, history=(), sha256=_hash(path.read_bytes()))
     for part in (_TENSORS, _CARD):
-        if not (folder / part).is_file():
+        if not (path / part).is_file():
             raise BaseMissing(f"release has no {part}: give a folder that a federation released")
-    try:
-        card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise AdapterMismatch(f"{_CARD} is not JSON: fetch the release again") from error
-    check_keys("release", card, _KEYS)
-    spec = AdapterSpec.from_dict(card["adapter"])
-    payload = (folder / _TENSORS).read_bytes()
-    found = hashlib.sha256(payload).hexdigest()
-    if found != card["sha256"]:
+    card, history, announced = _read_card(path / _CARD)
+    payload = (path / _TENSORS).read_bytes()
+    if _hash(payload) != announced:
         raise AdapterMismatch(
-            f"{_TENSORS} has sha256 {found[:12]}..., its card says {str(card['sha256'])[:12]}...:"
+            f"{_TENSORS} has sha256 {_hash(payload)[:12]}..., its card says {announced[:12]}...:"
             " fetch the release again"
         )
     try:
-        keyed = load(payload)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise AdapterMismatch(f"{_TENSORS} is no safetensors file: fetch it again") from error
-    return Release(**{**card, "adapter": spec, "tensors": _trained_factors(keyed, spec)})
-
-
-def _trained_factors(keyed: Tensors, spec: AdapterSpec) -> dict[str, Any]:
-    """The B factors by module name, once each has the announced A beside it and nothing else is."""
-    from ophora_model.adapter import frozen_factor
-
-    prefix, up, down = "transformer.", ".lora_B.weight", ".lora_A.weight"
-    names = [key[len(prefix) : -len(up)] for key in keyed if key.endswith(up)]
-    wanted = {f"{prefix}{name}{end}" for name in names for end in (up, down)}
-    if set(keyed) != wanted:
-        raise AdapterMismatch(
-            f"{_TENSORS}: {len(set(keyed) ^ wanted)} tensors that are no pair of factors;"
-            " fetch the release again"
-        )
-    for name in names:
-        frozen = keyed[f"{prefix}{name}{down}"]
-        width = frozen.shape[-1] if frozen.ndim == 2 else 1
-        if not np.array_equal(frozen, frozen_factor(spec, name, width)):
-            raise AdapterMismatch(
-                f"{_TENSORS}: a frozen factor is not the one of adapter.seed={spec.seed};"
-                " don't load it"
-            )
-    return {name: keyed[f"{prefix}{name}{up}"] for name in names}
+        content = parse_adapter(payload)
+    except AdapterMismatch as error:
+        raise AdapterMismatch(f"{_TENSORS}: {error}") from error
+    _check_same_card(card, content.card)
+    return Release(content=content, history=history, sha256=announced)
 
 
 def load_generator(
@@ -149,8 +165,9 @@ def load_generator(
     """A generator with the release's adapter, or with the bare base of `preset`.
 
     Raises `AdapterMismatch` where the release was tuned on another base, does not fit this one or
-    has no effect.
+    does not move its output.
     """
+    from ophora_model.attachment import check_effect
     from ophora_model.base import load_base
     from ophora_model.sampling import Generator
 
@@ -160,34 +177,52 @@ def load_generator(
     if preset is not None and preset != read.preset:
         raise AdapterMismatch(f"preset={preset!r}: this release was tuned on {read.preset!r}")
     base = load_base(find_preset(read.preset), base_folder)
-    attach_release(base, read)
+    check_effect(base, attach_release(base, read))
     return Generator(base)
 
 
 def attach_release(base: Base, release: Release) -> Adapter:
     """Attaches the release's adapter to the base. Raises `AdapterMismatch`."""
-    from ophora_model.adapter import attach_adapter
+    from ophora_model.attachment import attach_file
 
-    if base.fingerprint != release.base_fingerprint:
-        raise AdapterMismatch(
-            f"release was tuned on base {release.base_fingerprint[:12]}..., this one is"
-            f" {base.fingerprint[:12]}...: use the same base weights"
-        )
-    if not any(np.any(value) for value in release.tensors.values()):
-        raise AdapterMismatch("release has no effect: every trained tensor is zero")
-    if base.transformer is None:
-        raise BaseMissing("base was loaded without part 'transformer': load it with that part")
-    adapter = attach_adapter(base.transformer, release.adapter)
-    check_tensors(release.tensors, adapter.shapes())
-    adapter.write(release.tensors)
-    return adapter
+    return attach_file(base, release.content)
 
 
-def _metadata(adapter: AdapterSpec) -> dict[str, str]:
-    config = {
-        "transformer.r": adapter.rank,
-        "transformer.lora_alpha": adapter.alpha,
-        "transformer.target_modules": list(adapter.targets),
-        "transformer.peft_type": "LORA",
-    }
-    return {"format": "pt", "lora_adapter_metadata": json.dumps(config, sort_keys=True)}
+def _write(folder: Path, content: AdapterFile, history: Sequence[Mapping[str, Any]]) -> None:
+    payload = adapter_bytes(content)
+    card = {**content.card.to_dict(), "history": list(history), "sha256": _hash(payload)}
+    text = json.dumps(card, indent=2, sort_keys=True, allow_nan=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    with draft_of(folder / _CARD) as card_part, draft_of(folder / _TENSORS) as tensors_part:
+        tensors_part.write_bytes(payload)
+        card_part.write_bytes(text.encode())
+        sync(card_part)  # before the first rename: a full disk must not part the two
+
+
+def _read_card(path: Path) -> tuple[AdapterCard, list[Mapping[str, Any]], str]:
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise AdapterMismatch(f"{_CARD} is not JSON: fetch the release again") from error
+    try:
+        check_keys("release", given, _KEYS)
+        card = AdapterCard.from_dict({key: given[key] for key in CARD_KEYS})
+    except PlanInvalid as error:
+        raise AdapterMismatch(f"{_CARD}: {error}; fetch the release again") from error
+    if not isinstance(given["history"], list):
+        raise AdapterMismatch(f"{_CARD}: history must be a list; fetch the release again")
+    return card, given["history"], str(given["sha256"])
+
+
+def _check_same_card(card: AdapterCard, inner: AdapterCard) -> None:
+    said, held = card.to_dict(), inner.to_dict()
+    for key in CARD_KEYS:
+        if said[key] != held[key]:
+            raise AdapterMismatch(
+                f"{_CARD} says {key}={said[key]!r}, {_TENSORS} says {held[key]!r}:"
+                " fetch the release again"
+            )
+
+
+def _hash(payload: bytes) -> str:
+    return hashlib.sha256(payload).hexdigest()

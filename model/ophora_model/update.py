@@ -14,26 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ophora_model.errors import AdapterMismatch
+from ophora_model.strict import check_number
 
 Tensors = Mapping[str, NDArray[np.float32]]
 Shapes = Mapping[str, tuple[int, ...]]
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """Named float32 tensors. Operations need the same names and shapes on both sides."""
+    """Named float32 tensors. `+` and `-` need the same names and shapes, float32 and finite."""
 
     tensors: Tensors
 
     def __add__(self, other: Update) -> Update:
         self.check(other.shapes())
+        other.check(self.shapes())
         return Update(tensors={k: v + other.tensors[k] for k, v in self.tensors.items()})
 
     def __sub__(self, other: Update) -> Update:
         return self + other.scaled(-1.0)
 
     def scaled(self, weight: float) -> Update:
-        """Every tensor times `weight`."""
+        """Every tensor times `weight`. Raises `PlanInvalid` unless it is a finite float32."""
+        check_number("weight", weight, low=-_LARGEST, high=_LARGEST)
         factor = np.float32(weight)
         return Update(tensors={k: v * factor for k, v in self.tensors.items()})
 

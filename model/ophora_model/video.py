@@ -8,9 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ophora_model.draft import draft_of
-from ophora_model.errors import VideoUnreadable
+from ophora_model.errors import PlanInvalid, VideoUnreadable
 
 Frames = NDArray[np.uint8]  # [F, H, W, 3] RGB
+FRAME_FIT = "nearest in time, centre crop, AREA"  # in the latents' keys: change it with the code
+
+
+def check_frame_count(name: str, value: int) -> None:
+    """Raises `PlanInvalid` unless `value` is 8k+1: the autoencoder returns other counts changed."""
+    if value < 1 or value % 8 != 1:
+        low = max(1, (value - 1) // 8 * 8 + 1)
+        raise PlanInvalid(f"{name}={value}: must be 8k+1; the nearest are {low} and {low + 8}")
 
 
 def read_frames(path: Path, *, frames: int, height: int, width: int, fps: float) -> Frames:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import plans
+from ophora_client.site import init_site
 from ophora_client.tuner import ModelTuner
 from ophora_curation.store.manifest import Manifest
 from ophora_curation.store.records import ClipRow, VideoRow
 from ophora_model import tuning
 from ophora_model.adapter_spec import AdapterSpec
-from ophora_model.errors import VideoUnreadable
+from ophora_model.errors import CacheUnreadable, VideoUnreadable
 from ophora_model.round_plan import RoundPlan
 
 SPEC = AdapterSpec(rank=2, alpha=2.0, targets=("attn1.to_q",), seed=1)
@@ -27,6 +28,7 @@ def tuner(tmp_path: Path) -> ModelTuner:
         manifest=tmp_path / "manifest.sqlite",
         clips=tmp_path,
         cache=tmp_path / "cache",
+        key=bytes(range(32)),
     )
 
 
@@ -53,6 +55,24 @@ def test_a_round_run_again_draws_anew(tuner: ModelTuner, monkeypatch: pytest.Mon
     for _ in range(2):
         tuner.tune(plan, plans.PRIVACY, start, on_step=lambda *_: None, cancelled=lambda: False)
     assert len(set(draws)) == len(draws) >= 2
+
+
+def test_the_cache_is_sealed_with_the_sites_key(tmp_path: Path) -> None:
+    site = init_site(tmp_path, code="a")
+
+    def open_tuner(key: bytes) -> ModelTuner:
+        return ModelTuner(
+            preset="tiny",
+            base_folder=None,
+            manifest=site.manifest_path,
+            clips=site.clips_dir,
+            cache=site.cache_dir,
+            key=key,
+        )
+
+    open_tuner(site.key())
+    with pytest.raises(CacheUnreadable, match="delete the cache folder"):
+        open_tuner(bytes(32))
 
 
 def test_a_missing_clip_shows_before_the_tuning(tuner: ModelTuner, tmp_path: Path) -> None:

@@ -9,12 +9,15 @@ def test_weighted_latent_error_equals_velocity_error(tiny_base):
     clean = torch.randn(2, 3, 8, 16, 24, generator=torch.Generator().manual_seed(1))
     seen = {}
 
-    def zero_velocity(*, hidden_states, encoder_hidden_states, timestep, return_dict):
-        seen["timestep"], seen["noisy"] = timestep, hidden_states
-        return (torch.zeros_like(hidden_states),)
+    class ZeroVelocity:
+        config = tiny_base.transformer.config
+
+        def __call__(self, *, hidden_states, timestep, **_):
+            seen["timestep"], seen["noisy"] = timestep, hidden_states
+            return (torch.zeros_like(hidden_states),)
 
     loss = diffusion_loss(
-        zero_velocity, tiny_base.scheduler, clean, torch.zeros(2, 32, 384),
+        ZeroVelocity(), tiny_base.scheduler, clean, torch.zeros(2, 32, 384),
         torch.Generator().manual_seed(2),
     )  # fmt: skip
     alpha = tiny_base.scheduler.alphas_cumprod.float()[seen["timestep"]].view(-1, 1, 1, 1, 1)

@@ -1,11 +1,14 @@
 """Releases: what was tuned is what is loaded, also in plain diffusers; spoilt ones are refused."""
 
+import errno
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.numpy import load, save
 
 from ophora_model.adapter import attach_adapter
@@ -82,23 +85,37 @@ def test_a_changed_byte_is_noticed(released):
 def _rewrite(folder, change) -> None:
     """Spoil the tensors and mend the card, as someone with bad intent would."""
     path = folder / "adapter.safetensors"
-    payload = change(load(path.read_bytes()))
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+    payload = change(load(path.read_bytes()), metadata)
     path.write_bytes(payload)
     card = json.loads((folder / "release.json").read_text())
     card["sha256"] = hashlib.sha256(payload).hexdigest()
     (folder / "release.json").write_text(json.dumps(card))
 
 
-def _other_frozen(keyed) -> bytes:
-    return save({k: v + 1 if k.endswith("lora_A.weight") else v for k, v in keyed.items()})
+def _other_frozen(keyed, metadata) -> bytes:
+    moved = {k: v + 1 if k.endswith("lora_A.weight") else v for k, v in keyed.items()}
+    return save(moved, metadata)
+
+
+def _extra_tensor(keyed, metadata) -> bytes:
+    return save({**keyed, "vae.weight": np.zeros(3, np.float32)}, metadata)
+
+
+def _other_round(keyed, metadata) -> bytes:
+    card = {**json.loads(metadata["ophora"]), "round": 9}
+    return save(keyed, {**metadata, "ophora": json.dumps(card)})
 
 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
         (_other_frozen, "frozen factor"),
-        (lambda keyed: save({**keyed, "vae.weight": np.zeros(3, np.float32)}), "pair of factors"),
-        (lambda keyed: b"junk" * 10, "no safetensors"),
+        (_extra_tensor, "pair of factors"),
+        (_other_round, r"says round=4, adapter\.safetensors says 9"),
+        (lambda keyed, metadata: save(keyed), "metadata has no 'ophora'"),
+        (lambda keyed, metadata: b"junk" * 10, "no safetensors"),
     ],
 )
 def test_a_hostile_file_is_refused_though_its_hash_fits(released, change, named):
@@ -108,11 +125,18 @@ def test_a_hostile_file_is_refused_though_its_hash_fits(released, change, named)
         read_release(folder)
 
 
-def test_another_base_is_refused(released):
+def test_another_base_is_refused(released, small_spec):
     folder, _ = released
-    card = json.loads((folder / "release.json").read_text())
-    card["base_fingerprint"] = "f" * 64
-    (folder / "release.json").write_text(json.dumps(card))
+    tensors = read_release(folder).tensors
+    write_release(
+        folder,
+        preset="tiny",
+        base_fingerprint="f" * 64,
+        adapter=small_spec,
+        tensors=tensors,
+        stage="p2ft",
+        round=4,
+    )
     with pytest.raises(AdapterMismatch, match="same base weights"):
         load_generator(folder)
 
@@ -135,3 +159,86 @@ def test_a_release_without_effect_is_refused(tmp_path, tiny_base, small_spec):
 def test_a_folder_without_a_release_says_what_to_give(tmp_path):
     with pytest.raises(BaseMissing, match=r"adapter\.safetensors"):
         load_generator(tmp_path)
+
+
+def test_a_release_carries_who_made_it_and_what_privacy_it_states(tmp_path, tiny_base, small_spec):
+    adapter = attach_adapter(tiny_base.transformer, small_spec)
+    sampler = {"seed": 3, "steps": 16, "guidance": 3.0, "dynamic_guidance": False}
+    folder = write_release(
+        tmp_path,
+        preset="tiny",
+        base_fingerprint=tiny_base.fingerprint,
+        adapter=small_spec,
+        tensors={name: np.ones(shape, np.float32) for name, shape in adapter.shapes().items()},
+        stage="p2ft",
+        round=2,
+        history=[{"round": 1}],
+        contributors=("site-a", "site-b"),
+        epsilon=7.5,
+        delta=1e-3,
+        sampler=sampler,
+        code_version="1.2.3",
+    )
+    read = read_release(folder)
+    assert read.card.contributors == ("site-a", "site-b")
+    assert (read.card.epsilon, read.card.delta) == (7.5, 1e-3)
+    assert (read.card.sampler, read.card.code_version) == (sampler, "1.2.3")
+    assert (read.adapter, read.stage, read.round) == (small_spec, "p2ft", 2)
+    assert list(read.history) == [{"round": 1}]
+
+
+def test_a_release_without_the_optional_facts_states_no_guarantee(released):
+    card = read_release(released[0]).card
+    assert (card.contributors, card.epsilon, card.delta, card.sampler) == ((), None, None, {})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda card: {**card, "extra": 1}, "release.extra=1"),
+        (lambda card: {**card, "round": "4"}, "round='4'"),
+        (lambda card: {**card, "history": 3}, "history must be a list"),
+        (lambda card: [card], "must be a table"),
+    ],
+)
+def test_a_spoilt_card_is_refused_with_key_and_value(released, spoil, named):
+    path = released[0] / "release.json"
+    path.write_text(json.dumps(spoil(json.loads(path.read_text()))))
+    with pytest.raises(AdapterMismatch, match=named):
+        read_release(released[0])
+
+
+def test_a_single_adapter_file_loads_as_a_release(released):
+    folder, tuned = released
+    loaded = load_generator(folder / "adapter.safetensors").base
+    assert torch.equal(_velocity(loaded.transformer), _velocity(tuned.transformer))
+    assert list(read_release(folder / "adapter.safetensors").history) == []
+
+
+@pytest.mark.parametrize("full_at", [".adapter.safetensors", ".release.json"])
+def test_a_full_disk_leaves_the_earlier_release(released, small_spec, monkeypatch, full_at):
+    folder, tuned = released
+    earlier = read_release(folder)
+    other = {name: value + 1 for name, value in earlier.tensors.items()}
+    whole = Path.write_bytes
+
+    def fail(path: Path, payload: bytes) -> int:
+        if path.name.startswith(full_at):
+            whole(path, payload[: len(payload) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(path, payload)
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_release(
+            folder,
+            preset="tiny",
+            base_fingerprint=tuned.fingerprint,
+            adapter=small_spec,
+            tensors=other,
+            stage="p2ft",
+            round=5,
+        )
+    again = read_release(folder)
+    assert (again.round, again.sha256) == (4, earlier.sha256)
+    assert sorted(path.name for path in folder.iterdir()) == ["adapter.safetensors", "release.json"]

@@ -23,8 +23,8 @@ def test_a_measure_says_nothing_of_a_person(said: str) -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        "now ninety two", "a hundred and four", "in 1957", "twenty twenty five", "four four one seven",
-        "room 12", "six weeks old", "since sixty two", "48213377", "the fourteenth", "102",
+        "now ninety two", "a hundred and four", "in 1957", "twenty twenty five",
+        "four four one seven", "room 12", "six weeks old", "since sixty two", "48213377", "the fourteenth", "102",
         "four point three point fifty seven", "ten years", "nineteen fifty",
     ],
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The parts of benchmarks/tuning.py, one file each."""

@@ -1,0 +1,86 @@
+"""A hospital's trial run on the real tiny base: two stages, stopped and continued, from the CLI."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ophora_client.errors import SiteInvalid
+from ophora_client.local_tuning import LocalOptions, LocalTuning
+from ophora_client.site import Site, init_site
+from ophora_client.tune_cli import tune
+from ophora_model.errors import Cancelled
+from ophora_model.presets import find_preset
+from ophora_model.release import read_release
+from ophora_model.training_plan import TrainingPlan
+from reviewed_site import make_site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return make_site(tmp_path_factory.mktemp("hospital") / "site")
+
+
+def plan(stage: str, **changed: object) -> TrainingPlan:
+    values = {"steps": 2, "batch_size": 2, **changed}
+    return TrainingPlan.of_stage(find_preset("tiny"), stage, **values)  # type: ignore[arg-type]
+
+
+def test_p2ft_goes_on_from_tpt_and_both_leave_a_release_and_a_video(site: Site) -> None:
+    options = LocalOptions(prompts=("Incision: cut the cornea.",), checkpoint_every=1)
+    first = LocalTuning(site, plan("tpt"), options).run()
+    assert first.num_clips == 2
+    assert [path.suffix for path in first.videos] == [".mp4"]
+    second = LocalTuning(site, plan("p2ft", learning_rate=1e-6), options).run()
+    assert second.num_clips == 1
+    tpt, p2ft = read_release(first.adapter), read_release(second.adapter)
+    assert (tpt.stage, p2ft.stage) == ("tpt", "p2ft")
+    for name, value in tpt.tensors.items():
+        assert np.allclose(value, p2ft.tensors[name], atol=1e-4)
+    assert any(np.any(value) for value in tpt.tensors.values())
+
+
+def test_a_stopped_run_goes_on_to_the_same_adapter(site: Site, tmp_path: Path) -> None:
+    whole = LocalTuning(site, plan("tpt", seed=1), LocalOptions()).run()
+    expected = read_release(whole.adapter).tensors
+    (site.folder / "local" / "tpt").rename(tmp_path / "whole")
+    steps: list[int] = []
+    with pytest.raises(Cancelled):
+        LocalTuning(site, plan("tpt", seed=1), LocalOptions()).run(
+            on_step=lambda report: steps.append(report.step), cancelled=lambda: bool(steps)
+        )
+    rest = LocalTuning(site, plan("tpt", seed=1), LocalOptions()).run()
+    assert steps == [1]
+    found = read_release(rest.adapter).tensors
+    assert all(np.array_equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_site_without_clips_is_told_to_curate(tmp_path: Path) -> None:
+    empty = init_site(tmp_path / "site", code="b")
+    with pytest.raises(SiteInvalid, match=r"clips of stage tpt: none"):
+        LocalTuning(empty, plan("tpt"), LocalOptions()).run()
+
+
+def test_losses_go_to_the_sites_own_tensorboard(site: Site, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    LocalTuning(site, plan("tpt", seed=3), LocalOptions(track="tensorboard")).run()
+    assert list((site.folder / "local" / "tpt" / "runs").rglob("events.out.tfevents.*"))
+
+
+def test_the_command_needs_local_and_names_bad_values(site: Site) -> None:
+    import typer
+
+    app = typer.Typer()
+    app.command()(tune)
+    run = CliRunner().invoke
+    refused = run(app, ["--site", str(site.folder)])
+    assert isinstance(refused.exception, SiteInvalid)
+    assert "ophora site serve" in str(refused.exception)
+    odd = run(app, ["--site", str(site.folder), "--local", "--track", "odd"])
+    assert "--track odd" in str(odd.exception)
+    args = ["--local", "--steps", "1", "--batch-size", "1", "--seed", "9"]
+    done = run(app, ["--site", str(site.folder), *args, "--prompt", "Incision: cut the cornea."])
+    assert done.exit_code == 0, done.output
+    assert "1 steps on 2 clips" in done.output
+    assert "must not leave the site" in done.output
