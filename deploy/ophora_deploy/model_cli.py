@@ -50,7 +50,7 @@ def check(
     if rank is not None:
         spec = replace(spec, rank=rank)
     console = Console()
-    console.print(_costs(preset, measure_footprint(preset, folder, spec=spec, batch=batch)))
+    console.print(_costs(preset, measure_footprint(preset, spec=spec, batch=batch)))
     console.print(_dtypes(preset), highlight=False)
     if verify or folder is not None or pins is not None:
         _verify(console, preset, folder, pins)

@@ -162,8 +162,8 @@ def random_part(
     """
     with torch.random.fork_rng(devices=()), _default_dtype(dtype):
         torch.manual_seed(seed)
-        module: nn.Module = _build(architecture, part).to(dtype).eval()
-    return module
+        module: nn.Module = _build(architecture, part).eval()
+        return nn.Module.to(module, dtype)  # positions are made in float32 whatever the default
 
 
 def make_scheduler(architecture: Architecture) -> CogVideoXDPMScheduler:
@@ -217,17 +217,22 @@ def _written_down(name: str) -> dict[str, Config]:
 
 
 def _build(architecture: Architecture, part: Part) -> Any:
-    from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
-    from transformers import BertConfig, BertModel, T5Config, T5EncoderModel
-
     match part:
         case "transformer":
+            from diffusers import CogVideoXTransformer3DModel
+
             return CogVideoXTransformer3DModel.from_config(dict(architecture.transformer))
         case "vae":
+            from diffusers import AutoencoderKLCogVideoX
+
             return AutoencoderKLCogVideoX.from_config(dict(architecture.vae))
         case "text" if architecture.text_class == "BertModel":
+            from transformers import BertConfig, BertModel
+
             return BertModel(BertConfig(**architecture.text))
         case "text":
+            from transformers import T5Config, T5EncoderModel
+
             return T5EncoderModel(T5Config(**architecture.text))
 
 
