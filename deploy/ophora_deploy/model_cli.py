@@ -1,4 +1,4 @@
-"""`ophora model check`: what a base costs to tune and to run, and whether its files are sound.
+"""`ophora model`: check says what a base costs and whether its files are sound; merge and diff.
 
 The figures come from the architecture alone, before anything is downloaded or allocated; the check
 of the files reads every byte and is made for a folder, or where `--verify` asks for it.
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ophora_deploy.adapter_cli import diff, merge
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -18,11 +20,8 @@ if TYPE_CHECKING:
     from ophora_model.presets import Preset
 
 app = typer.Typer(no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps the name of a single command part of the command line."""
+app.command()(merge)
+app.command()(diff)
 
 
 @app.command()

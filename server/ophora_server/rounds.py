@@ -256,6 +256,7 @@ def _release(
         stage=stage,
         round=checkpoint.round,
         history=checkpoint.history,
+        contributors=sorted({site for entry in checkpoint.history for site in entry["sites"]}),
         base_folder=Path(settings.base_folder) if settings.base_folder else None,
     )
     run.record("release", stage=stage, round=checkpoint.round)

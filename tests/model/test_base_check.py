@@ -220,3 +220,42 @@ def test_one_tensor_is_held_at_a_time(folder, monkeypatch):
 def test_a_large_base_is_checked_by_its_own_sizes(folder):
     with pytest.raises(BaseMissing, match=r"transformer/config\.json: attention_head_dim=48"):
         check_base(find_preset("cogvideox-2b"), folder, parts=("transformer", "vae"))
+
+
+@pytest.fixture
+def with_t5(folder, monkeypatch):
+    """A base that brings a T5, small enough to write; the architecture to be had is set to it."""
+    from dataclasses import replace
+
+    from transformers import T5Config, T5EncoderModel
+
+    from ophora_model import base_check
+    from ophora_model.architecture import read_architecture
+
+    config = {"vocab_size": 6, "d_model": 32, "d_kv": 8, "d_ff": 32, "num_layers": 1}
+    T5EncoderModel(T5Config(**config)).save_pretrained(folder / "text_encoder")
+    (folder / "tokenizer").mkdir()
+    (folder / "tokenizer" / "spiece.model").write_bytes(b"words")
+    small = replace(read_architecture(TINY), text=config, text_class="T5EncoderModel")
+    monkeypatch.setattr(base_check, "read_architecture", lambda preset: small)
+    return folder
+
+
+def test_a_text_encoder_that_the_base_brings_is_checked_with_its_tokenizer(with_t5):
+    report = check_base(find_preset("cogvideox-2b"), with_t5)
+    names = {file.name for file in report.files}
+    assert {"text_encoder/model.safetensors", "tokenizer/spiece.model"} <= names
+    assert report.fingerprint == base_fingerprint(TINY)  # which the text encoder is no part of
+
+
+def test_a_spoilt_text_encoder_is_named(with_t5):
+    path = with_t5 / "text_encoder" / "model.safetensors"
+    _rewrite(path, lambda t: t["encoder.final_layer_norm.weight"].fill_(torch.nan))
+    with pytest.raises(BaseMissing, match=r"text_encoder/model\.safetensors: encoder\.final_layer"):
+        check_base(find_preset("cogvideox-2b"), with_t5)
+
+
+def test_a_base_without_its_tokenizer_is_refused(with_t5):
+    shutil.rmtree(with_t5 / "tokenizer")
+    with pytest.raises(BaseMissing, match="no tokenizer/"):
+        check_base(find_preset("cogvideox-2b"), with_t5)

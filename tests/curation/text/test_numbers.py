@@ -24,8 +24,9 @@ def test_a_measure_says_nothing_of_a_person(said: str) -> None:
     "said",
     [
         "now ninety two", "a hundred and four", "in 1957", "twenty twenty five",
-        "four four one seven", "room 12", "six weeks old", "since sixty two", "48213377", "the fourteenth", "102",
-        "four point three point fifty seven", "ten years", "nineteen fifty",
+        "four four one seven", "room 12", "six weeks old", "since sixty two", "48213377",
+        "the fourteenth", "102", "four point three point fifty seven", "ten years",
+        "nineteen fifty",
     ],
 )  # fmt: skip
 def test_what_may_be_an_age_a_date_or_a_record_is_bare(said: str) -> None:
