@@ -99,14 +99,15 @@ def save_and_check(
 
 def take_step(base: Base, adapter: Adapter, seed: int) -> list[bool]:
     """One checkpointed AdamW step on a random clip; whether loss, gradients, factors are finite."""
-    base.transformer.enable_gradient_checkpointing()
+    transformer: Any = base.transformer
+    transformer.enable_gradient_checkpointing()
     generator = torch.Generator().manual_seed(seed)
     clean = torch.randn(_LATENT_BTCHW, generator=generator)
     prompt = torch.randn(1, base.preset.text_length, 4096, generator=generator)
     parameters = adapter.parameters()
     optimizer = torch.optim.AdamW(parameters, lr=1e-3)
     with base.autocast():
-        loss = diffusion_loss(base.transformer, base.scheduler, clean, prompt, generator)
+        loss = diffusion_loss(transformer, base.scheduler, clean, prompt, generator)
     gradients = torch.autograd.grad(loss, parameters)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
@@ -139,9 +140,10 @@ def round_trip(base: Base, adapter: Adapter, spec: AdapterSpec, folder: Path) ->
 @torch.no_grad()
 def velocity(base: Base) -> torch.Tensor:
     """The denoiser's answer to a fixed latent and text."""
+    transformer: Any = base.transformer
     generator = torch.Generator().manual_seed(0)
     with base.autocast():
-        answer: torch.Tensor = base.transformer(
+        answer: torch.Tensor = transformer(
             hidden_states=torch.randn(_LATENT_BTCHW, generator=generator),
             encoder_hidden_states=torch.randn(
                 1, base.preset.text_length, 4096, generator=generator
