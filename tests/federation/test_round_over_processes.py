@@ -1,5 +1,6 @@
 """Whole rounds over real processes: SuperLink with TLS, front, SuperNodes with keys, trainers."""
 
+import hashlib
 import ssl
 import urllib.error
 import urllib.request
@@ -35,11 +36,8 @@ def _make_site(folder: Path, code: str) -> LocalSite:
     with Manifest.open(site.manifest_path) as manifest:
         for number in range(NUM_PATIENTS):
             name = f"{code}{number}"
-            write_video(
-                site.clips_dir / f"{name}.mp4",
-                rng.integers(0, 255, (9, 64, 96, 3), dtype=np.uint8),
-                2.0,
-            )
+            path = site.clips_dir / f"{name}.mp4"
+            write_video(path, rng.integers(0, 255, (9, 64, 96, 3), dtype=np.uint8), 2.0)
             video = VideoRow(
                 video_id=name, patient_id=name, sha256=name, recipe="test", status="curated"
             )
@@ -53,7 +51,7 @@ def _make_site(folder: Path, code: str) -> LocalSite:
                 phase="incision",
                 start_s=0.0,
                 end_s=4.0,
-                sha256=name,
+                sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
             )
             manifest.commit(VideoOutcome(video=video, clips=(clip,)))
     return LocalSite(code=code, folder=folder)

@@ -103,7 +103,7 @@ def _write(out: CurationPaths, tier: Tier, clip_id: str, content: bytes) -> None
         for start in range(0, len(content), size):
             file.write(content[start : start + size])
             file.flush()
-            time.sleep(0.01)
+            time.sleep(0.04)  # a kill at a random moment should meet a draft
         os.fsync(file.fileno())
     draft.replace((out.held if tier == "quarantine" else out.clips) / f"{clip_id}.mp4")
 
