@@ -1,4 +1,4 @@
-"""Measure training against its goals: the cost of a step, the common recipe, exact resumption.
+"""Measure training against its goals: a step, the common recipe, resumption, quality.
 
     python benchmarks/tuning.py [--quick] [--check] [--json FILE] [--only PART,...] [--seed 7]
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from goals import Goal, format_table, make_parser, report
 
-PARTS = ("steps", "recipe", "resume")
+PARTS = ("steps", "recipe", "resume", "quality")
 
 
 def main() -> int:

@@ -62,21 +62,25 @@ class _Network(nn.Module):
             nn.Dropout(0.2), nn.Linear(width, 48), nn.ReLU(), nn.Linear(48, 1)
         )
 
-    def forward(self, pixels_BFCHW: Tensor) -> tuple[Tensor, Tensor]:
+    def describe(self, pixels_BFCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Features over time [B, 3 D] and their mean over frames [B, D]."""
         batch, frames = pixels_BFCHW.shape[:2]
         features = self.pool(self.trunk(pixels_BFCHW.flatten(0, 1))).flatten(1)
         features = features.unflatten(0, (batch, frames))
         half = frames // 2
         trend = features[:, half:].mean(1) - features[:, :half].mean(1)
         mean = features.mean(1)
-        motion = torch.cat([mean, features.std(1), trend], dim=1)
+        return torch.cat([mean, features.std(1), trend], dim=1), mean
+
+    def forward(self, pixels_BFCHW: Tensor) -> tuple[Tensor, Tensor]:
+        motion, mean = self.describe(pixels_BFCHW)
         return self.phase(motion), self.overlay(mean)[:, 0]
 
 
 class Judge:
     """A trained judge. Made by `train_judge`; try it on clips it has not seen first."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: _Network) -> None:
         self._network = network.eval()
 
     @torch.no_grad()
@@ -89,6 +93,15 @@ class Judge:
             phases.append(phase.argmax(1).numpy())
             overlays.append(overlay.sigmoid().double().numpy())
         return Verdict(phases=np.concatenate(phases), overlays=np.concatenate(overlays))
+
+    @torch.no_grad()
+    def features(self, videos: Sequence[Frames]) -> NDArray[np.float64]:
+        """What the judge sees of each video, [N, D]: for distances between sets of videos."""
+        found = []
+        for start in range(0, len(videos), BATCH):
+            motion, _ = self._network.describe(_pixels(videos[start : start + BATCH]))
+            found.append(motion.double().numpy())
+        return np.concatenate(found)
 
 
 def train_judge(

@@ -60,6 +60,21 @@ def test_a_block_that_shows_for_a_second_is_found(detector: TextDetector) -> Non
     assert len(found) >= len(drawn.boxes)
 
 
+@pytest.mark.parametrize("width", [480, 720])
+def test_a_line_too_faint_for_any_still_is_found(width: int, detector: TextDetector) -> None:
+    stack = tissue(height=width * 2 // 3, width=width)
+    tall = 0.3 if width < 720 else 0.42
+    written = np.zeros(stack.shape[1:3], np.uint8)
+    cv2.putText(written, "TERVO Anja 76687243", (16, 40), 0, tall, 255, 1, cv2.LINE_AA)
+    faint = np.clip(stack + (written[None, ..., None] * 0.09), 0, 255).astype(np.uint8)
+    stills = make_stills(list(faint), fps=FPS)
+    settings = CurationSettings()
+    assert not [line for still in stills for line in lines._read(still, detector, settings)]
+    (line, _), *_ = find_lines(stills, detector, settings)
+    assert line.box[0] < 24
+    assert line.box[3] > 36
+
+
 def test_tissue_alone_shows_no_line(detector: TextDetector) -> None:
     assert find_lines(make_stills(list(tissue()), fps=FPS), detector, CurationSettings()) == []
 
