@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from faker import Faker
@@ -18,6 +20,9 @@ from faker import Faker
 from curation_parts.held_out_people import LOCALES, plain
 from curation_parts.site import curate_site
 from goals import Goal, share
+from ophora_client.report.figures import collect_figures
+from ophora_client.report.page import render_report
+from ophora_client.site import init_site
 from ophora_curation.evaluation import CurationScore, score
 from ophora_curation.phantom.case import Case, write_case
 from ophora_curation.phantom.identity import Person, invent_person
@@ -95,7 +100,11 @@ def figures_left(site: Path) -> Goal:
 
 
 def invent_people(rng: np.random.Generator) -> Iterator[Person]:
-    """People over 89 of many countries, no two with the same surname, number, phone or hospital."""
+    """People over 89 of many countries, no two with the same surname, number, phone or hospital.
+
+    Nobody is called what instructions or the report say of everybody ("golden ring", "block"): a
+    hit of such a name would prove nothing.
+    """
     surnames: set[str] = set()
     for number in range(100_000):
         fake = Faker(LOCALES[int(rng.integers(len(LOCALES)))])
@@ -105,6 +114,8 @@ def invent_people(rng: np.random.Generator) -> Iterator[Person]:
             for text in (fake.first_name(), fake.last_name(), fake.city(), fake.last_name())
         )
         if len(last) < 5 or len(doctor) < 5 or len(city) < 4 or {last, doctor} & surnames:
+            continue
+        if any(name.lower() in _said_anyway() for name in (first, last, doctor, city)):
             continue
         surnames |= {last, doctor}
         visit = date(2020, 1, 1) + timedelta(days=number)
@@ -121,6 +132,18 @@ def invent_people(rng: np.random.Generator) -> Iterator[Person]:
             visit=visit,
             born=born + timedelta(days=number % 360),
         )
+
+
+@cache
+def _said_anyway() -> str:
+    """Every instruction of every phase, and the page of a site with nothing in it."""
+    with TemporaryDirectory() as name:
+        site = init_site(Path(name) / "site", code="bench", profile={})
+        with Manifest.open(site.manifest_path) as manifest:
+            figures = collect_figures(manifest, site.settings.curation, ())
+        page = render_report(figures, code="bench", made_on=date(2020, 1, 1))
+    texts = [text for texts in INSTRUCTIONS.values() for text in texts]
+    return "\n".join([*texts, page]).lower()
 
 
 def make_shown(videos: Path, rng: np.random.Generator, person: Person) -> None:

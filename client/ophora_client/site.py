@@ -1,7 +1,7 @@
 """A hospital's own folder: settings, key, manifest, clips, cache, ledger and logs.
 
     SITE/site.toml  site.key  manifest.sqlite  clips/  held/  certificates/  cache/
-         ledger.sqlite  review.key  logs/
+         ledger.sqlite  ledger.head  review.key  identity.key  identity.pub  logs/
 
 The key makes the ids of patients, videos and clips, and the cache is sealed with keys derived from
 it; it is written once, readable by its owner only, and never replaced, since new ids would split a
@@ -74,6 +74,17 @@ class Site:
         """The privacy ledger, which never resets."""
         return self.folder / "ledger.sqlite"
 
+    def open_ledger(self, *, must_exist: bool = True) -> Ledger:
+        """The privacy ledger with this site's cap. Raises `PrivacyError` where it doesn't hold."""
+        privacy = self.settings.privacy
+        return Ledger(
+            self.ledger_path,
+            site=self.settings.site.code,
+            cap=privacy.epsilon_cap,
+            delta=privacy.delta,
+            must_exist=must_exist,
+        )
+
     @property
     def logs_dir(self) -> Path:
         """Logs of ids and counts."""
@@ -122,7 +133,7 @@ def init_site(
         path.mkdir(exist_ok=True, mode=0o700)
     _write_key(folder / "site.key")
     # here and nowhere else: a trainer that made a missing ledger would forget what was spent
-    Ledger(site.ledger_path, cap=settings.privacy.epsilon_cap, delta=settings.privacy.delta)
+    site.open_ledger(must_exist=False)
     write_whole(folder / "site.toml", text.encode())
     return site
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from ophora_client.approve_cli import approve
+from ophora_client.budget_cli import app as budget_app
 from ophora_client.deidentify_cli import deidentify
 from ophora_client.export_cli import export
 from ophora_client.review_cli import review
@@ -87,3 +89,5 @@ app.command()(report)
 app.command()(export)
 app.command()(deidentify)
 app.command()(tune)
+app.command()(approve)
+app.add_typer(budget_app, name="budget")

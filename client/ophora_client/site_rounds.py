@@ -8,7 +8,6 @@ from ophora_client.local_round import LocalRounds, RoundLog
 from ophora_client.policy import SitePolicy
 from ophora_client.site import Site
 from ophora_client.tuner import ModelTuner, Tuner
-from ophora_privacy.ledger import Ledger
 
 
 def read_policy(folder: Path) -> SitePolicy:
@@ -20,7 +19,7 @@ def open_rounds(folder: Path, tuner: Tuner | None = None) -> LocalRounds:
     """The site's rounds with its base loaded and its cache filled, or with the tuner given."""
     site = Site.open(folder)
     policy = _policy(site)
-    ledger = Ledger(site.ledger_path, cap=policy.epsilon_cap, delta=policy.delta, must_exist=True)
+    ledger = site.open_ledger()
     log = RoundLog(site.logs_dir)
     if tuner is None:
         tuner = model = ModelTuner(

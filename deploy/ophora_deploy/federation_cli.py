@@ -1,4 +1,4 @@
-"""`ophora federation run | status`: the coordinator's commands.
+"""`ophora federation run | status | policy | gate | publish | verify`: the coordinator's commands.
 
 `run` starts the SuperLink, its executor and the front, registers the public keys in RUN/sites/,
 runs what is left of the rounds and stops everything. Sites on other machines connect with
@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ophora_deploy.gate_cli import gate, policy_app, publish, verify
 from ophora_server.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from ophora_deploy.federation import LocalSite
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(policy_app, name="policy", help="Sign and show the thresholds of a release.")
+app.command()(gate)
+app.command()(publish)
+app.command()(verify)
 
 RunPath = Annotated[Path, typer.Option("--run", help="Folder of the run, with federation.toml.")]
 

@@ -5,7 +5,10 @@ PrivacyError
 |-- NonFiniteGradient     a gradient holds NaN or infinity: stop the round
 |-- BudgetExceeded        the site's budget would be passed: decline the round
 |-- LedgerUnavailable     the ledger can't be read or written now: mend that, change no file
-`-- LedgerCorrupt         the ledger's chain is broken: stop, restore the file from a backup
+|-- LedgerCorrupt         the ledger's chain is broken: stop, restore the file from a backup
+|-- MessageRefused        a secure sum's message is not what it should be: drop it, answer nothing
+|-- TooFewSites           a secure sum has lost too many sites: give the round up, plan another
+`-- InputRefused          values that a secure sum can't carry: correct them at the site
 """
 
 
@@ -32,5 +35,36 @@ class LedgerUnavailable(PrivacyError):
     """
 
 
+class LedgerForeign(PrivacyError):
+    """The ledger was made for another site: what this site spent is not in it."""
+
+
+class LedgerClock(PrivacyError):
+    """The clock says a time before the ledger's last entry; one of the two is wrong."""
+
+
+class LedgerRolledBack(PrivacyError):
+    """The chain holds, but once was longer or another: an old copy forgets what was spent since."""
+
+
+class LedgerTruncated(PrivacyError):
+    """The file was told of more entries than it holds."""
+
+
 class LedgerCorrupt(PrivacyError):
     """An entry of the ledger was changed, removed or reordered after it was written."""
+
+
+class MessageRefused(PrivacyError):
+    """A message of a secure sum is malformed, forged, changed, replayed or out of turn.
+
+    The receiver has not answered it and has revealed nothing; its state is as it was before.
+    """
+
+
+class TooFewSites(PrivacyError):
+    """Fewer sites are left than the secure sum needs; no site's input was revealed."""
+
+
+class InputRefused(PrivacyError):
+    """Values with NaN, a wrong name, shape or type, or outside the announced range."""

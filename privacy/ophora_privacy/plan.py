@@ -8,9 +8,11 @@ drift apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import ClassVar
 
+from ophora_privacy.assumptions import check_sampling
 from ophora_privacy.errors import InvalidPlan
 
 
@@ -25,11 +27,15 @@ def _is_number(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GaussianEvent:
-    """What the accountant needs to know: `steps` Poisson-subsampled Gaussian mechanisms."""
+    """What the accountant needs to know: `steps` subsampled Gaussian mechanisms.
+
+    `sampling` is named so that any other than Poisson's is refused with its reason.
+    """
 
     noise_multiplier: float
     sampling_rate: float
     steps: int
+    sampling: str = "poisson"
 
     def __post_init__(self) -> None:
         noise, rate = self.noise_multiplier, self.sampling_rate
@@ -37,6 +43,7 @@ class GaussianEvent:
         _require("sampling_rate", rate, ok=_is_number(rate) and 0 < rate <= 1, allowed="in (0, 1]")
         whole = type(self.steps) is int and self.steps >= 1
         _require("steps", self.steps, ok=whole, allowed="a whole number >= 1")
+        check_sampling(self.sampling)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +56,14 @@ class PrivacyPlan:
     once, and divides by `normaliser`. `normaliser` is a public constant: dividing by the number of
     patients that were really drawn would leak it.
 
-    `noise_multiplier=0` is allowed and has an infinite epsilon. Raises InvalidPlan.
+    The unit of privacy is the patient; neighbouring data sets differ in all clips of one patient,
+    added or removed. `noise_multiplier=0` is allowed and has an infinite epsilon. Raises
+    InvalidPlan.
     """
+
+    unit: ClassVar[str] = "patient"
+    neighbours: ClassVar[str] = "add or remove one"
+    sampling: ClassVar[str] = "poisson"
 
     clip_norm: float
     noise_multiplier: float
@@ -84,7 +97,24 @@ class PrivacyPlan:
             noise_multiplier=self.noise_multiplier,
             sampling_rate=self.sampling_rate,
             steps=self.steps_per_round,
+            sampling=self.sampling,
         )
+
+    def calibrate(
+        self, epsilon: float, delta: float, spent: Sequence[GaussianEvent] = (), *, rounds: int = 1
+    ) -> PrivacyPlan:
+        """This plan with the least noise that keeps `spent` and `rounds` such rounds in budget.
+
+        What it costs is never above `epsilon` at `delta`. Raises InvalidPlan when no noise is
+        enough.
+        """
+        from ophora_privacy.accountant import noise_for  # which needs the events of this module
+
+        _require("rounds", rounds, ok=type(rounds) is int and rounds >= 1, allowed=">= 1")
+        noise = noise_for(
+            epsilon, delta, self.sampling_rate, self.steps_per_round * rounds, spent=spent
+        )
+        return replace(self, noise_multiplier=noise, delta=delta)
 
     def to_dict(self) -> dict[str, float | int]:
         """A flat dict that JSON can hold."""
@@ -99,3 +129,26 @@ class PrivacyPlan:
         for key in sorted(known - set(values)):
             raise InvalidPlan(f"{key}: missing from the privacy plan")
         return cls(**values)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedNoise:
+    """The noise on a secure sum to which at least `honest_sites` sites add their own share.
+
+    `noise_multiplier` is that of the sum, relative to one patient's clip norm. It holds only under
+    the assumption in `assumes`. Raises InvalidPlan.
+    """
+
+    noise_multiplier: float
+    honest_sites: int
+
+    def __post_init__(self) -> None:
+        noise, sites = self.noise_multiplier, self.honest_sites
+        _require("noise_multiplier", noise, ok=_is_number(noise) and noise >= 0, allowed=">= 0")
+        whole = type(sites) is int and sites >= 1
+        _require("honest_sites", sites, ok=whole, allowed="a whole number >= 1")
+
+    @property
+    def assumes(self) -> str:
+        """What has to be true for the noise to be there."""
+        return f"{self.honest_sites} honest sites"

@@ -12,6 +12,9 @@ ServerError
   UpdateRejected       a site's update must not be averaged: it is left out
   QuorumMissed         too few sites answered: resume when they are back
   RunFailed            the rounds ended before their end: read the reason, then resume
+  RecordInvalid        evidence, policy, approval or roster can't be used: make it again
+  ReleaseHeld          the gate does not hold: read its rows
+  ReleaseUntrusted     a published folder is not what a trusted key signed: fetch it again
 """
 
 
@@ -65,3 +68,15 @@ class QuorumMissed(ServerError):
 
 class RunFailed(ServerError):
     """The coordinator's rounds stopped with an error."""
+
+
+class RecordInvalid(ServerError):
+    """A record of the release gate is unreadable, not canonical, or not signed as it must be."""
+
+
+class ReleaseHeld(ServerError):
+    """The release gate does not hold; nothing was published."""
+
+
+class ReleaseUntrusted(ServerError):
+    """A published release was changed, or signed by nobody who is trusted."""

@@ -121,7 +121,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def _serve(folder: Path, policy: SitePolicy) -> Iterator[Site]:
-    ledger = Ledger(folder / "ledger.sqlite", cap=policy.epsilon_cap, delta=policy.delta)
+    ledger = Ledger(folder / "ledger.sqlite", site="a", cap=policy.epsilon_cap, delta=policy.delta)
     tuner = FakeTuner()
     tuner.gate.set()
     service = TrainerService(LocalRounds(policy, ledger, tuner, RoundLog(folder / "logs")))
@@ -194,7 +194,9 @@ def test_the_budget_ends_the_rounds_and_survives_a_restart(tmp_path: Path) -> No
                 reached += 1
             assert code == "budget"
     assert reached >= 1
-    assert len(Ledger(tmp_path / "ledger.sqlite", cap=4.0, delta=1e-5).spends()) == reached
+    assert (
+        len(Ledger(tmp_path / "ledger.sqlite", site="a", cap=4.0, delta=1e-5).spends()) == reached
+    )
 
 
 def test_the_same_round_asked_again_is_answered_without_spending(site: Site) -> None:

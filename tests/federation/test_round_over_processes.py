@@ -120,7 +120,9 @@ def test_two_rounds_then_a_resumed_third_over_real_processes(tmp_path: Path) -> 
     assert [e["round"] for e in resumed if e["event"] == "round-finished"] == [3]
     assert read_release(run.releases / "tpt").round == 3
     for site in sites:
-        spends = Ledger(site.folder / "ledger.sqlite", cap=100.0, delta=1e-5).spends()
+        spends = Ledger(
+            site.folder / "ledger.sqlite", site=site.code, cap=100.0, delta=1e-5
+        ).spends()
         assert [(spend.round, spend.settled) for spend in spends] == [
             (1, True),
             (2, True),

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ophora_privacy.errors import InvalidPlan, NonFiniteGradient
-from ophora_privacy.mechanism import ClippedGradient, PatientSum, clip_gradient, sample_patients
+from ophora_privacy.mechanism import (
+    ClippedGradient,
+    ClippedGradients,
+    PatientsMiscounted,
+    PatientSum,
+    clip_gradient,
+    clip_gradients,
+    sample_patients,
+)
 from ophora_privacy.plan import PrivacyPlan
 
 PLAN = PrivacyPlan(
@@ -43,6 +51,62 @@ def test_one_patient_moves_the_sum_by_at_most_the_clip_norm(a: list[float], b: l
     assert _norm([(x - y) * QUIET.normaliser for x, y in pairs]) <= 0.5 * (1 + 1e-5)
 
 
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.lists(numbers, min_size=5, max_size=5), min_size=1, max_size=4))
+def test_several_patients_are_clipped_each_as_alone(rows: list[list[float]]) -> None:
+    table = torch.tensor(rows)
+    together = clip_gradients([table[:, :3], table[:, 3:]], 0.5)
+    alone = [clip_gradient([row[:3], row[3:]], 0.5) for row in table]
+    for number, total in enumerate(together.sums):
+        wanted = torch.stack([each.tensors[number] for each in alone]).sum(dim=0)
+        assert torch.allclose(total, wanted, rtol=1e-5, atol=1e-6)
+    assert together.norms_before == pytest.approx([each.norm_before for each in alone])
+    rest = clip_gradients([table[1:, :3], table[1:, 3:]], 0.5)
+    moved = [x - y for x, y in zip(together.sums, rest.sums, strict=True)]
+    assert _norm(moved) <= 0.5 * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("clip_norm", [0.5, 7.6e-7])
+@pytest.mark.parametrize("size", [2.0**63, 2.0**127])
+def test_a_huge_gradient_is_not_scaled_by_a_rounded_up_factor(
+    size: float, clip_norm: float
+) -> None:
+    found = clip_gradients([torch.full((1, 3), size)], clip_norm)
+    assert _norm(list(found.sums)) <= clip_norm * (1 + 1e-5)
+
+
+def test_a_norm_of_many_numbers_is_exact_enough_to_clip_to() -> None:
+    found = clip_gradients([torch.full((1, 10_000_000), 0.1)], 0.5)
+    assert _norm(list(found.sums)) == pytest.approx(0.5, rel=2e-6)
+
+
+def test_one_patient_that_is_not_finite_keeps_all_out() -> None:
+    with pytest.raises(NonFiniteGradient):
+        clip_gradients([torch.tensor([[1.0], [float("nan")], [1.0]])], 0.5)
+
+
+def test_no_patients_sum_to_zero_and_uneven_rows_are_refused() -> None:
+    nobody = clip_gradients([torch.zeros(0, 3), torch.zeros(0, 2)], 0.5)
+    assert [total.tolist() for total in nobody.sums] == [[0.0] * 3, [0.0] * 2]
+    for uneven in ([torch.zeros(2, 3), torch.zeros(1, 2)], [torch.zeros(())], []):
+        with pytest.raises(InvalidPlan, match="rows"):
+            clip_gradients(uneven, 0.5)
+
+
+def test_a_miscounted_step_raises_before_any_noise_is_drawn() -> None:
+    generator = torch.Generator().manual_seed(1)
+    before = generator.get_state()
+    total = PatientSum([(2,)], PLAN, generator)
+    total.add(clip_gradients([torch.ones(2, 2)], 0.5))
+    total.add(clip_gradient([torch.ones(2)], 0.5))
+    for drawn in (0, 2, 4):
+        with pytest.raises(PatientsMiscounted, match=f"3 patients for {drawn}"):
+            total.noisy_mean(drawn=drawn)
+    assert torch.equal(generator.get_state(), before)
+    total.noisy_mean(drawn=3)
+    total.noisy_mean(drawn=0)
+
+
 def test_a_small_gradient_is_left_alone_and_a_large_one_keeps_its_direction() -> None:
     small = clip_gradient([torch.tensor([0.1, 0.2])], 0.5)
     assert torch.equal(small.tensors[0], torch.tensor([0.1, 0.2]))
@@ -62,6 +126,8 @@ def test_the_sum_takes_only_what_was_clipped_to_its_norm() -> None:
         total.add(torch.ones(2))  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         ClippedGradient(tensors=(torch.ones(2),), clip_norm=0.5, norm_before=1.0, made_by=object())
+    with pytest.raises(TypeError):
+        ClippedGradients(sums=(torch.ones(2),), clip_norm=0.5, norms_before=(), made_by=object())
     with pytest.raises(InvalidPlan, match="clip_norm"):
         total.add(clip_gradient([torch.ones(2)], 5.0))
     with pytest.raises(InvalidPlan, match="shapes"):

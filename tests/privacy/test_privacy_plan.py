@@ -1,11 +1,13 @@
 """A plan is one value: out-of-range settings and unknown keys are refused by name."""
 
+import dataclasses
 import math
 
 import pytest
 
+from ophora_privacy.accountant import epsilon_of
 from ophora_privacy.errors import InvalidPlan
-from ophora_privacy.plan import PrivacyPlan
+from ophora_privacy.plan import PrivacyPlan, SharedNoise
 
 GOOD = {
     "clip_norm": 1.0,
@@ -54,3 +56,38 @@ def test_names_unknown_and_missing_keys() -> None:
         PrivacyPlan.from_dict({**GOOD, "secure_mode": True})
     with pytest.raises(InvalidPlan, match="delta: missing"):
         PrivacyPlan.from_dict({key: value for key, value in GOOD.items() if key != "delta"})
+
+
+def test_says_its_unit_and_sampling_and_sends_neither() -> None:
+    plan = PrivacyPlan.from_dict(GOOD)
+    assert (plan.unit, plan.neighbours, plan.sampling) == (
+        "patient",
+        "add or remove one",
+        "poisson",
+    )
+    assert plan.to_dict() == GOOD
+    assert plan.event().sampling == "poisson"
+
+
+def test_calibrated_to_a_budget_only_noise_and_delta_change() -> None:
+    plan = PrivacyPlan.from_dict({**GOOD, "sampling_rate": 0.1})
+    made = plan.calibrate(4.0, 1e-6, rounds=3)
+    assert dataclasses.replace(made, noise_multiplier=0.5, delta=1e-5) == plan
+    assert 3.9 < epsilon_of([made.event()] * 3, 1e-6).value <= 4.0
+
+
+def test_calibration_leaves_room_for_what_was_spent() -> None:
+    plan = PrivacyPlan.from_dict({**GOOD, "sampling_rate": 0.1, "noise_multiplier": 2.0})
+    spent = [plan.event()] * 2
+    made = plan.calibrate(4.0, 1e-5, spent)
+    assert made.noise_multiplier > plan.calibrate(4.0, 1e-5).noise_multiplier
+    assert epsilon_of([*spent, made.event()], 1e-5).value <= 4.0
+    with pytest.raises(InvalidPlan, match="rounds"):
+        plan.calibrate(4.0, 1e-5, rounds=0)
+
+
+def test_shared_noise_names_the_assumption_it_rests_on() -> None:
+    assert SharedNoise(noise_multiplier=1.0, honest_sites=3).assumes == "3 honest sites"
+    for wrong in ({"honest_sites": 0}, {"honest_sites": 1.5}, {"noise_multiplier": math.nan}):
+        with pytest.raises(InvalidPlan):
+            SharedNoise(**{"noise_multiplier": 1.0, "honest_sites": 3, **wrong})  # type: ignore[arg-type]

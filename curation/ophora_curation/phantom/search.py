@@ -140,5 +140,21 @@ def _rows(path: Path) -> bytes:
     cells: list[bytes] = []
     for row in parquet.read_table(path).to_pylist():
         for name, cell in row.items():
-            cells += [str(name).encode(), cell if isinstance(cell, bytes) else str(cell).encode()]
+            cells += [str(name).encode(), *_flat(cell)]
     return b"\n".join(cells)
+
+
+def _flat(cell: object) -> Iterator[bytes]:
+    """A cell's bytes, those inside a struct or list one by one."""
+    match cell:
+        case bytes():
+            yield cell
+        case dict():
+            for name, inner in cell.items():
+                yield str(name).encode()
+                yield from _flat(inner)
+        case list():
+            for inner in cell:
+                yield from _flat(inner)
+        case _:
+            yield str(cell).encode()

@@ -88,9 +88,9 @@ def _read_raised(
     settings: CurationSettings,
 ) -> list[TextLine]:
     """The lines that only the whole clip's mean shows, with its detail raised."""
-    mean = np.mean([still.mean for still in stills], axis=0, dtype=np.float32)
+    mean = np.stack([still.mean for still in stills]).mean(axis=0).astype(np.uint8)
     widest = _WIDTH if mean.shape[1] >= _SMALL else _SMALL_WIDTH
-    seen = _raised(_resized(mean.astype(np.uint8), widest, least=widest))
+    seen = _raised(_resized(mean, widest, least=widest))
     raised = Still(seen, seen)
     found = _read(raised, detector, settings, widest=widest)
     found += _read_closer(raised, found, detector, settings)
@@ -106,7 +106,7 @@ def _raised(picture: Picture) -> Picture:
     """Grey, and what is no larger than letters many times stronger."""
     plain = picture.astype(np.float32)
     smooth = cv2.GaussianBlur(plain, (0, 0), _DETAIL * picture.shape[1])
-    return np.clip(128 + (plain - smooth) * _RAISED, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(128 + (plain - smooth) * _RAISED, 0, 255), dtype=np.uint8)
 
 
 def _neighbourhoods(boxes: Sequence[Box], size: tuple[int, int]) -> list[Box]:

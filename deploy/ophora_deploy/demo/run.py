@@ -34,7 +34,6 @@ from ophora_deploy.errors import DemoFolderInUse
 from ophora_deploy.federation import LocalSite, run_federation
 from ophora_model.release import load_generator
 from ophora_privacy.accountant import Epsilon
-from ophora_privacy.ledger import Ledger
 from ophora_server.run_folder import RunFolder
 
 MARKER = ".ophora-demo"
@@ -186,9 +185,7 @@ def _search(out: Path, sites: Sequence[DemoSite]) -> dict[str, int]:
 
 
 def _epsilon(site: DemoSite) -> Epsilon:
-    privacy = site.site.settings.privacy
-    ledger = Ledger(site.site.ledger_path, cap=privacy.epsilon_cap, delta=privacy.delta)
-    return ledger.epsilon()
+    return site.site.open_ledger().epsilon()
 
 
 def _site_figures(site: DemoSite) -> SiteFigures:

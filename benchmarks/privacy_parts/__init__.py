@@ -1,0 +1,1 @@
+"""The parts of benchmarks/privacy.py, one file each."""
