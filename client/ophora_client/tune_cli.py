@@ -1,5 +1,6 @@
 """`ophora site tune --local`: a stage on the site's own clips, with progress and a table."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,15 @@ def tune(
     start: Annotated[
         Path | None, typer.Option("--from", help="A release's folder to train on from.")
     ] = None,
+    stack: Annotated[
+        Path | None, typer.Option(help="A release that stays as it is; a second is put on top.")
+    ] = None,
+    stack_rank: Annotated[
+        int | None, typer.Option(help="Of the second one; that of the release by default.")
+    ] = None,
+    shard: Annotated[
+        bool, typer.Option("--shard", help="Spread the base over the processes of the launch.")
+    ] = False,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps.")] = 100,
     validate_every: Annotated[int, typer.Option(min=0, help="Steps; 0: at the end.")] = 0,
     prompt: Annotated[list[str] | None, typer.Option(help="Of a validation video.")] = None,
@@ -41,7 +51,8 @@ def tune(
 ) -> None:
     """Train an adapter on this site's clips; stop with Ctrl-C, run again to go on."""
     from ophora_client.errors import SiteInvalid
-    from ophora_client.local_tuning import TRACKERS, LocalOptions, LocalTuning
+    from ophora_client.local_processes import TRACKERS
+    from ophora_client.local_tuning import LocalOptions, LocalTuning
     from ophora_client.site import Site
     from ophora_model.presets import find_preset
     from ophora_model.training_plan import TrainingPlan
@@ -62,6 +73,9 @@ def tune(
     plan = TrainingPlan.of_stage(preset, stage, **changed)  # type: ignore[arg-type]
     options = LocalOptions(
         start=start,
+        stack=stack,
+        stack_rank=stack_rank,
+        shard=shard,
         checkpoint_every=checkpoint_every,
         validate_every=validate_every,
         prompts=tuple(prompt) if prompt else _PROMPTS,
@@ -71,6 +85,8 @@ def tune(
         made = LocalTuning(opened, plan, options).run(
             on_clip=on_clip, on_step=on_step, cancelled=stopped.is_set
         )
+    if not made.is_main:
+        return
     typer.echo(f"{stage}: {made.steps} steps on {made.num_clips} clips, last loss {made.loss:.3f}")
     typer.echo(f"adapter: {made.adapter}")
     for path in made.videos:
@@ -92,7 +108,8 @@ def _progress() -> Iterator[tuple[Any, Any]]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns) as bars:
+    first = os.environ.get("LOCAL_RANK", "0") == "0"  # of the processes of a launch
+    with Progress(*columns, disable=not first) as bars:
         clips = bars.add_task("latents", total=None)
         steps = bars.add_task("steps", total=None, start=False)
 

@@ -11,34 +11,31 @@ the next is looked at; nothing is attached before all of it is.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ophora_model.adapter_card import AdapterCard
+from ophora_model.adapter_header import (
+    DOWN,
+    UP,
+    check_entry,
+    check_pairs,
+    factor_key,
+    metadata_of,
+    pair_names,
+    read_card,
+    read_header,
+)
 from ophora_model.aggregation import Factors
 from ophora_model.base_layout import BaseLayout, Layers, targeted_layers
 from ophora_model.draft import write_whole
-from ophora_model.errors import AdapterMismatch, PlanInvalid
+from ophora_model.errors import AdapterMismatch
 from ophora_model.update import Tensors, Update, check_tensors
 
 MAX_NORM = 1e4  # far above what tuning gives: meets what diverged or was spoilt
-_PREFIX, _UP, _DOWN = "transformer.", ".lora_B.weight", ".lora_A.weight"
-_CARD_KEY, _DIFFUSERS_KEY = "ophora", "lora_adapter_metadata"
-_MAX_HEADER_BYTES = 2**24
-_CONVERT = "never opened here, it can run code; convert it to safetensors where it was made"
-_OTHER_FORMATS = (
-    (b"PK", "a zip archive (PyTorch's .bin and .pt, or .npz)", _CONVERT),
-    (b"\x80", "a pickle", _CONVERT),
-    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
-    (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself with git lfs pull"),
-    (b"<", "a web page", "download the file itself"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +55,9 @@ class AdapterFile:
 
     def trained(self) -> Update:
         """What was trained: B, and A as well where no seed draws it."""
-        own = {f"{name}{_UP}": up for name, up in self.factors.up.items()}
+        own = {f"{name}{UP}": up for name, up in self.factors.up.items()}
         if self.card.seed is None:
-            own |= {f"{name}{_DOWN}": down for name, down in self.factors.down.items()}
+            own |= {f"{name}{DOWN}": down for name, down in self.factors.down.items()}
         return Update(tensors=own)
 
 
@@ -87,14 +84,9 @@ def adapter_bytes(adapter: AdapterFile, *, max_norm: float = MAX_NORM) -> bytes:
     _check_values(adapter, max_norm)
     keyed = {}
     for name in sorted(adapter.factors.up):
-        keyed[f"{_PREFIX}{name}{_UP}"] = np.ascontiguousarray(adapter.factors.up[name])
-        keyed[f"{_PREFIX}{name}{_DOWN}"] = np.ascontiguousarray(adapter.factors.down[name])
-    metadata = {
-        "format": "pt",
-        _DIFFUSERS_KEY: json.dumps(_diffusers_config(adapter.card), sort_keys=True),
-        _CARD_KEY: json.dumps(adapter.card.to_dict(), sort_keys=True, allow_nan=False),
-    }
-    return bytes(save(keyed, metadata=metadata))
+        keyed[factor_key(name, UP)] = np.ascontiguousarray(adapter.factors.up[name])
+        keyed[factor_key(name, DOWN)] = np.ascontiguousarray(adapter.factors.down[name])
+    return bytes(save(keyed, metadata=metadata_of(adapter.card)))
 
 
 def write_adapter(path: Path, adapter: AdapterFile, *, max_norm: float = MAX_NORM) -> None:
@@ -132,21 +124,21 @@ def parse_adapter(
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    header = _read_header(payload)
-    card = _read_card(header.pop("__metadata__", None))
-    names: Collection[str] = _pair_names(header)
+    header = read_header(payload)
+    card = read_card(header.pop("__metadata__", None))
+    names: Collection[str] = pair_names(header)
     if layout is not None:
         check_base(card, layout)
         names = targeted_layers(layout.layers, card.targets)
-    _check_keys(header, names)
+    check_pairs(header, names)
     for key, entry in header.items():
-        _check_entry(key, entry, card.rank)
+        check_entry(key, entry, card.rank)
     try:
         keyed = load(payload)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise AdapterMismatch("no safetensors file or a spoilt one: fetch it again") from error
-    up = {name: keyed[f"{_PREFIX}{name}{_UP}"] for name in names}
-    down = {name: keyed[f"{_PREFIX}{name}{_DOWN}"] for name in names}
+    up = {name: keyed[factor_key(name, UP)] for name in names}
+    down = {name: keyed[factor_key(name, DOWN)] for name in names}
     adapter = AdapterFile(card=card, factors=Factors(up=up, down=down))
     if layout is not None:
         check_sizes(adapter, layout.layers)
@@ -179,123 +171,13 @@ def check_trained(adapter: AdapterFile) -> None:
 def check_sizes(adapter: AdapterFile, layers: Layers) -> None:
     """Raises `AdapterMismatch` unless the factors are those of the card's targets in `layers`."""
     wanted, found = targeted_layers(layers, adapter.card.targets), adapter.factors.layers()
-    _check_keys([f"{_PREFIX}{name}{end}" for name in found for end in (_UP, _DOWN)], wanted.keys())
+    check_pairs([factor_key(name, end) for name in found for end in (UP, DOWN)], wanted.keys())
     for name, sizes in wanted.items():
         if found[name] != sizes:
             raise AdapterMismatch(
                 f"adapter tensor {name}: for a layer of {list(found[name])}, the base's is"
                 f" {list(sizes)} (out, in); use the base that it was tuned on"
             )
-
-
-def _read_header(payload: bytes) -> dict[str, Any]:
-    """Names, types and shapes, from the first bytes alone."""
-    for start, kind, remedy in _OTHER_FORMATS:
-        if payload.startswith(start):
-            raise AdapterMismatch(f"is {kind}, no safetensors file: {remedy}")
-    length = int.from_bytes(payload[:8], "little")
-    if not 2 <= length <= min(_MAX_HEADER_BYTES, len(payload) - 8):
-        raise AdapterMismatch(
-            f"no safetensors file or cut short: {len(payload)} bytes, a header of {length}"
-            " announced; fetch it again"
-        )
-    header = _read_json("header", payload[8 : 8 + length])
-    for key, entry in header.items():
-        if not isinstance(entry, dict):
-            raise AdapterMismatch(f"header: {key[:99]!r} is no table; fetch the file again")
-    return header
-
-
-def _read_json(what: str, text: str | bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise AdapterMismatch(
-            f"{what} is not JSON: no safetensors file of ours, or a spoilt one; fetch it again"
-        ) from error
-    if not isinstance(found, dict):
-        raise AdapterMismatch(f"{what} must be one JSON object: fetch the file again")
-    return found
-
-
-def _read_card(metadata: object) -> AdapterCard:
-    held = metadata if isinstance(metadata, dict) else {}
-    for key in (_CARD_KEY, _DIFFUSERS_KEY):
-        if not isinstance(held.get(key), str):
-            raise AdapterMismatch(
-                f"metadata has no {key!r}: another tool wrote the file, or dropped it;"
-                " fetch the file as it was released"
-            )
-    try:
-        card = AdapterCard.from_dict(_read_json(f"metadata {_CARD_KEY!r}", held[_CARD_KEY]))
-    except PlanInvalid as error:
-        raise AdapterMismatch(f"metadata {_CARD_KEY!r}: {error}; fetch the file again") from error
-    found = _read_json(f"metadata {_DIFFUSERS_KEY!r}", held[_DIFFUSERS_KEY])
-    for key, value in _diffusers_config(card).items():
-        if found.get(key) != value:
-            raise AdapterMismatch(
-                f"metadata {_DIFFUSERS_KEY!r}: {key}={found.get(key)!r}, the card says {value!r};"
-                " it would load at another strength elsewhere, fetch it again"
-            )
-    return card
-
-
-def _diffusers_config(card: AdapterCard) -> dict[str, Any]:
-    return {
-        f"{_PREFIX}r": card.rank,
-        f"{_PREFIX}lora_alpha": card.alpha,
-        f"{_PREFIX}target_modules": list(card.targets),
-        f"{_PREFIX}peft_type": "LORA",
-    }
-
-
-def _pair_names(keys: Iterable[str]) -> list[str]:
-    """The modules that a file's own keys name, each by one factor or both."""
-    pattern = re.compile(rf"{re.escape(_PREFIX)}(.+)(?:{re.escape(_UP)}|{re.escape(_DOWN)})")
-    return sorted({found[1] for found in map(pattern.fullmatch, keys) if found})
-
-
-def _check_keys(keys: Iterable[str], names: Collection[str]) -> None:
-    found = set(keys)
-    wanted = {f"{_PREFIX}{name}{end}" for name in names for end in (_UP, _DOWN)}
-    surplus, missing = sorted(found - wanted), sorted(wanted - found)
-    stray = [key for key in surplus if not key.startswith(_PREFIX) and key.endswith((_UP, _DOWN))]
-    if stray:
-        raise AdapterMismatch(
-            f"{len(stray)} tensors lack the prefix {_PREFIX!r} ({_first(stray)}): diffusers would"
-            " pass them over without a word; rename them"
-        )
-    if not wanted:
-        raise AdapterMismatch(f"{len(found)} tensors, none a factor of a layer: fetch it again")
-    if missing:
-        raise AdapterMismatch(
-            f"{len(missing)} of {len(wanted)} tensors missing ({_first(missing)}):"
-            " fetch the whole file again"
-        )
-    if surplus:
-        raise AdapterMismatch(
-            f"{len(surplus)} tensors that are no pair of factors of the targets"
-            f" ({_first(surplus)}): don't load it, fetch it again"
-        )
-
-
-def _first(keys: Sequence[str]) -> str:
-    return ", ".join(key[:99] for key in keys[:3])
-
-
-def _check_entry(key: str, entry: Mapping[str, Any], rank: int) -> None:
-    dtype, shape = entry.get("dtype"), entry.get("shape")
-    if dtype != "F32":
-        raise AdapterMismatch(
-            f"tensor {key}: dtype={dtype!r}, must be 'F32'; convert it where it was made"
-        )
-    if not isinstance(shape, list) or len(shape) != 2:
-        raise AdapterMismatch(f"tensor {key}: shape={shape!r}, must have two sizes; fetch it again")
-    if shape[1 if key.endswith(_UP) else 0] != rank:
-        raise AdapterMismatch(
-            f"tensor {key}: shape={shape!r} is not of the card's rank={rank};"
-            " card and tensors are of two adapters, fetch the file again"
-        )
 
 
 def _check_values(adapter: AdapterFile, max_norm: float) -> None:

@@ -10,6 +10,7 @@ the published configs that differ in a name, a shape or a result.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -192,6 +193,15 @@ def config_difference(found: Config, wanted: Config) -> str | None:
         if not key.startswith("_") and found.get(key, _LATER.get(key)) != value:
             return key
     return None
+
+
+def weights_hash(module: nn.Module) -> str:
+    """SHA-256 over names, types and values of every weight and buffer that is saved."""
+    total = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        total.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return total.hexdigest()
 
 
 def read_config(path: Path) -> Config:

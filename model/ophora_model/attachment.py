@@ -8,34 +8,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ophora_model.adapter import ADAPTER_NAME, Adapter, attach_adapter
+from ophora_model.adapter import Adapter, attach_adapter
 from ophora_model.adapter_file import (
     AdapterFile,
     check_base,
     check_sizes,
     check_trained,
 )
+from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.base import Base
 from ophora_model.base_layout import BaseLayout
 from ophora_model.errors import AdapterMismatch, BaseMissing
+from ophora_model.stacking import widened
 
 
 def attach_file(base: Base, adapter: AdapterFile) -> Adapter:
     """Attaches the adapter to the base in place, or raises `AdapterMismatch` before that."""
-    layout = BaseLayout.of_base(base)
-    check_base(adapter.card, layout)
-    check_trained(adapter)
-    check_sizes(adapter, layout.layers)
-    transformer = _transformer(base)
-    attached = attach_adapter(transformer, adapter.card.spec())
-    attached.write(adapter.factors.up)
-    if adapter.card.seed is None:
-        with torch.no_grad():
-            for name, down in adapter.factors.down.items():
-                module = transformer.get_submodule(name)
-                own = module.get_parameter(f"lora_A.{ADAPTER_NAME}.weight")
-                own.copy_(torch.from_numpy(down))
-    return attached
+    return _attach(base, adapter, adapter.card.spec())
+
+
+def stack_on_file(base: Base, adapter: AdapterFile, rank: int) -> tuple[AdapterSpec, Adapter]:
+    """As `attach_file`, frozen, with a second adapter of `rank` on top, zero and to be trained.
+
+    Also returns what the two are together: the spec of the file to write after training.
+    """
+    spec = adapter.card.spec().stacked(rank)
+    return spec, _attach(base, adapter, spec)
 
 
 def check_effect(base: Base, adapter: Adapter) -> float:
@@ -58,6 +56,21 @@ def check_effect(base: Base, adapter: Adapter) -> float:
             " don't use it, fetch or tune it again"
         )
     return moved
+
+
+def _attach(base: Base, adapter: AdapterFile, spec: AdapterSpec) -> Adapter:
+    layout = BaseLayout.of_base(base)
+    check_base(adapter.card, layout)
+    check_trained(adapter)
+    check_sizes(adapter, layout.layers)
+    attached = attach_adapter(_transformer(base), spec)
+    attached.write(widened(adapter.factors.up, spec))
+    if adapter.card.seed is None:
+        drawn = attached.read_frozen()
+        for name, down in adapter.factors.down.items():
+            drawn[name][: len(down)] = down
+        attached.write_frozen(drawn)
+    return attached
 
 
 def _probe(base: Base) -> Tensor:

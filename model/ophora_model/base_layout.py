@@ -47,13 +47,16 @@ class BaseLayout:
 
 
 def linear_layers(transformer: nn.Module) -> dict[str, tuple[int, int]]:
-    """Every linear layer of a transformer (also on the meta device), by module name."""
+    """Every linear layer of a transformer (also on the meta device), by module name.
+
+    Under an adapter that is attached, or was, they are the base's own under their own names.
+    """
     from torch import nn
 
     return {
-        name: (int(module.out_features), int(module.in_features))
+        name.removesuffix(".base_layer"): (int(module.out_features), int(module.in_features))
         for name, module in sorted(transformer.named_modules())
-        if isinstance(module, nn.Linear)
+        if isinstance(module, nn.Linear) and ".lora_" not in name
     }
 
 
@@ -63,7 +66,7 @@ def targeted_layers(layers: Layers, targets: Sequence[str]) -> dict[str, tuple[i
         if not any(_is_target(name, target) for name in layers):
             raise AdapterMismatch(
                 f"adapter.targets={target!r}: no linear layer of this base ends so;"
-                " use the base that it was tuned on"
+                " use the preset's own targets, or the base that the adapter was tuned on"
             )
     return {
         name: layers[name] for name in layers if any(_is_target(name, each) for each in targets)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -56,18 +55,20 @@ class PartSize:
 class AdapterSize:
     """The adapter: `trained` and `frozen` parameters are those of B and A.
 
-    `update_bytes` is one site's update on the wire: B in float32, without names. `tuning_bytes` is
-    A, B, B's gradient, the sum over patients and AdamW's two moments.
+    `update_bytes` is one site's update on the wire: B in float32, without names; of a stacked
+    adapter with the frozen columns, which are zero. `tuning_bytes` is A, B, B's gradient, the sum
+    over patients and AdamW's two moments.
     """
 
     rank: int
     matrices: int
     trained: int
     frozen: int
+    frozen_columns: int = 0  # of B, in `frozen` as well
 
     @property
     def update_bytes(self) -> int:
-        return self.trained * _FLOAT32
+        return (self.trained + self.frozen_columns) * _FLOAT32
 
     @property
     def tuning_bytes(self) -> int:
@@ -254,11 +255,13 @@ def _part_size(preset: Preset, part: Part, module: nn.Module) -> PartSize:
 def _adapter_size(transformer: nn.Module, spec: AdapterSpec) -> AdapterSize:
     shapes = adapter_shapes(transformer, spec)
     widths = [transformer.get_parameter(f"{name}.weight").shape[1] for name in shapes]
+    kept = sum(out * spec.frozen_rank for out, _ in shapes.values())
     return AdapterSize(
         rank=spec.rank,
         matrices=len(shapes),
-        trained=sum(prod(shape) for shape in shapes.values()),
-        frozen=sum(width * spec.rank for width in widths),
+        trained=sum(out * spec.trained_rank for out, _ in shapes.values()),
+        frozen=sum(width * spec.rank for width in widths) + kept,
+        frozen_columns=kept,
     )
 
 
@@ -280,7 +283,8 @@ def _flops(transformer: nn.Module, spec: AdapterSpec, size: _Size) -> tuple[Flop
         there = Flops(linear=once, attention=0.0, adapter=lora)
         forward += there
         if name in tuned:  # the gradient of B; A has none
-            backward += Flops(linear=0.0, attention=0.0, adapter=up)
+            share = spec.trained_rank / spec.rank
+            backward += Flops(linear=0.0, attention=0.0, adapter=up * share)
         if _passes_gradient(name):
             backward += there
         if name.startswith("transformer_blocks."):

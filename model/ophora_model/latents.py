@@ -14,12 +14,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
+from ophora_model.architecture import weights_hash
 from ophora_model.base import Base
 from ophora_model.draft import sync
 from ophora_model.errors import BaseMissing, VideoUnreadable
@@ -88,7 +89,8 @@ class LatentsCache:
         check_whole("batch_size", self._batch, low=1)
         self._folder = folder
         self._base = base
-        self._hashes: dict[str, str] = {}
+        self._vae_identity: str | None = None
+        self._text_identity: dict[str, Any] | None = None
         self._intact: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
@@ -211,7 +213,7 @@ class LatentsCache:
             "size": [preset.height, preset.width],
             "fps": preset.fps,
             "fit": FRAME_FIT,
-            "vae": self._hash_of("vae", vae),
+            "vae": self._vae_hash(),
             "vae_config": {k: v for k, v in vae.config.items() if not k.startswith("_")},
             "tiling": tiles if vae.use_tiling else "off",
             "scaling": _scaling(vae),
@@ -224,19 +226,15 @@ class LatentsCache:
         encoder = self._base.text
         if encoder is None:
             raise BaseMissing("base was loaded without part 'text': load it with that part")
-        identity = {
-            "text": text,
-            "encoder": self._hash_of("text", encoder._encoder),
-            "masked": encoder._masked,
-            "text_length": self._base.preset.text_length,
-            "stored": str(_STORED),
-        }
+        if self._text_identity is None:
+            self._text_identity = encoder.identity()
+        identity = {"text": text, **self._text_identity, "stored": str(_STORED)}
         return self._seal.name(_TEXT, json.dumps(identity, sort_keys=True))
 
-    def _hash_of(self, part: str, module: nn.Module) -> str:
-        if part not in self._hashes:
-            self._hashes[part] = _weights_hash(module)
-        return self._hashes[part]
+    def _vae_hash(self) -> str:
+        if self._vae_identity is None:
+            self._vae_identity = weights_hash(self._vae())
+        return self._vae_identity
 
     def _vae(self) -> AutoencoderKLCogVideoX:
         if self._base.vae is None:
@@ -266,12 +264,3 @@ def _check_content(clip: ClipSource) -> None:
             f"clip {clip.clip_id} has sha256 {found[:12]}..., the manifest says"
             f" {clip.sha256[:12]}...: curate it again"
         )
-
-
-def _weights_hash(module: nn.Module) -> str:
-    """SHA-256 over names, types and values of every weight and buffer that is saved."""
-    total = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
-        total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        total.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return total.hexdigest()

@@ -22,11 +22,13 @@ from ophora_model.adapter_card import CARD_KEYS, AdapterCard
 from ophora_model.adapter_file import (
     AdapterFile,
     adapter_bytes,
+    check_sizes,
     parse_adapter,
     read_adapter,
     seeded_adapter,
 )
 from ophora_model.adapter_spec import AdapterSpec
+from ophora_model.aggregation import Factors
 from ophora_model.draft import draft_of, sync
 from ophora_model.errors import AdapterMismatch, BaseMissing, PlanInvalid
 from ophora_model.presets import find_preset
@@ -102,13 +104,15 @@ def write_release(
     delta: float | None = None,
     sampler: Mapping[str, Any] | None = None,
     code_version: str | None = None,
+    down: Tensors | None = None,
 ) -> Path:
     """Writes both files under temporary names, renamed once both are whole; the card last.
 
     Contributors are pseudonyms; without epsilon and delta no guarantee is stated; the version is
-    this package's unless given. Raises `AdapterMismatch` where the tensors are not those of this
-    adapter on this preset, `PlanInvalid` on a value of the card, and `OSError`; then an earlier
-    release stays as it was.
+    this package's unless given. `down` are A factors that no seed draws (a merge's), in place of
+    those of the adapter's seed. A stacked adapter is written as one of its whole rank. Raises
+    `AdapterMismatch` where the tensors are not those of this adapter on this preset, `PlanInvalid`
+    on a value of the card, and `OSError`; then an earlier release stays as it was.
     """
     from ophora_model.base import empty_transformer
     from ophora_model.base_layout import linear_layers
@@ -119,7 +123,7 @@ def write_release(
         targets=adapter.targets,
         rank=adapter.rank,
         alpha=adapter.alpha,
-        seed=adapter.seed,
+        seed=adapter.seed if down is None else None,
         stage=stage,
         round=round,
         contributors=tuple(contributors),
@@ -129,7 +133,12 @@ def write_release(
         code_version=code_version or importlib.metadata.version("ophora-federated"),
     )
     layers = linear_layers(empty_transformer(find_preset(preset), base_folder))
-    _write(folder, seeded_adapter(card, tensors, layers), history)
+    if down is None:
+        content = seeded_adapter(card, tensors, layers)
+    else:
+        content = AdapterFile(card=card, factors=Factors(up=dict(tensors), down=dict(down)))
+        check_sizes(content, layers)
+    _write(folder, content, history)
     return folder
 
 

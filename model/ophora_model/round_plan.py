@@ -10,12 +10,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.errors import PlanInvalid
 from ophora_model.presets import PRESET_NAMES
 from ophora_model.strict import check_choice, check_keys, check_number, check_whole
+
+if TYPE_CHECKING:
+    from ophora_model.timesteps import Interval
 
 Stage = Literal["tpt", "p2ft"]
 STAGES: tuple[Stage, ...] = ("tpt", "p2ft")
@@ -26,7 +29,9 @@ RUN_ID = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
 class TuningPlan:
     """How a site tunes in one round; steps and batch are the privacy plan's.
 
-    The paper's AdamW has betas 0.9 and 0.95 and a weight decay of 1e-3.
+    The paper's AdamW has betas 0.9 and 0.95 and a weight decay of 1e-3. With `timestep_intervals`
+    above 1 the timesteps are parted and a round deals one part to each site, as the paper deals one
+    to each GPU (section 3.2).
     """
 
     learning_rate: float
@@ -36,6 +41,7 @@ class TuningPlan:
     weight_decay: float
     caption_dropout: float
     gradient_checkpointing: bool
+    timestep_intervals: int = 1
 
     def __post_init__(self) -> None:
         check_number("tuning.learning_rate", self.learning_rate, low=0, high=1, low_open=True)
@@ -44,6 +50,7 @@ class TuningPlan:
         check_number("tuning.beta2", self.beta2, low=0, high=0.99999)
         check_number("tuning.weight_decay", self.weight_decay, low=0, high=1)
         check_number("tuning.caption_dropout", self.caption_dropout, low=0, high=1)
+        check_whole("tuning.timestep_intervals", self.timestep_intervals, low=1, high=1000)
         if not isinstance(self.gradient_checkpointing, bool):
             raise PlanInvalid(
                 f"tuning.gradient_checkpointing={self.gradient_checkpointing!r}: true or false"
@@ -55,8 +62,9 @@ class TuningPlan:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> TuningPlan:
-        """The reverse of `to_dict`; refuses unknown and missing keys."""
-        check_keys("tuning", given, tuple(field.name for field in fields(cls)))
+        """The reverse of `to_dict`; refuses unknown keys, and missing ones but the intervals."""
+        filled = {"timestep_intervals": 1, **given} if isinstance(given, Mapping) else given
+        check_keys("tuning", filled, tuple(field.name for field in fields(cls)))
         return cls(**given)
 
 
@@ -65,6 +73,9 @@ class RoundPlan:
     """Stage, round, base, adapter, tuning and privacy of one round.
 
     `privacy` is `ophora_privacy.plan.PrivacyPlan.to_dict()`: the site reads it with that class.
+    `interval` is the part of the timesteps that this site tunes on in this round, as (index, count)
+    with the count of `tuning.timestep_intervals`; None where that is 1. It is the same whatever the
+    patients are, so that it costs no privacy.
     """
 
     run_id: str
@@ -76,6 +87,7 @@ class RoundPlan:
     tuning: TuningPlan
     privacy: Mapping[str, Any]
     code_version: str
+    interval: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if not RUN_ID.fullmatch(self.run_id):
@@ -83,6 +95,16 @@ class RoundPlan:
         check_choice("stage", self.stage, STAGES)
         check_whole("round", self.round, low=1)
         check_choice("preset", self.preset, PRESET_NAMES)
+        _check_interval(self.interval, self.tuning.timestep_intervals)
+
+    def timestep_interval(self) -> Interval:
+        """The part of the timesteps that this site draws from."""
+        from ophora_model.timesteps import WHOLE, Interval
+
+        if self.interval is None:
+            return WHOLE
+        index, count = self.interval
+        return Interval(index=index, count=count)
 
     def to_json(self) -> str:
         """One line, keys sorted."""
@@ -102,11 +124,34 @@ class RoundPlan:
         if not isinstance(given, dict):
             raise PlanInvalid("round plan: must be one JSON object")
         check_keys("plan", given, tuple(field.name for field in fields(cls)))
-        adapter, tuning = given["adapter"], given["tuning"]
+        adapter, tuning, interval = given["adapter"], given["tuning"], given["interval"]
         return cls(
             **{
                 **given,
                 "adapter": AdapterSpec.from_dict(adapter),
                 "tuning": TuningPlan.from_dict(tuning),
+                "interval": tuple(interval) if isinstance(interval, list) else interval,
             }
         )
+
+
+def deal_interval(tuning: TuningPlan, *, round: int, place: int) -> tuple[int, int] | None:
+    """The interval of the site at `place` (from 0, among those of a round) in this round.
+
+    As many sites as intervals cover every timestep in one round, fewer in as many rounds as there
+    are intervals at most; a site that is always there gets each interval in turn.
+    """
+    count = tuning.timestep_intervals
+    return None if count == 1 else ((place + round - 1) % count, count)
+
+
+def _check_interval(interval: object, count: int) -> None:
+    if interval is None and count == 1:
+        return
+    if not isinstance(interval, tuple) or len(interval) != 2 or count == 1:
+        raise PlanInvalid(
+            f"interval={interval!r}: must be (index, count) for timestep_intervals={count},"
+            " and none for 1"
+        )
+    check_whole("interval.index", interval[0], low=0, high=count - 1)
+    check_whole("interval.count", interval[1], low=count, high=count)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ophora_model.architecture import weights_hash
 from ophora_model.errors import BaseMissing
 from ophora_model.presets import Preset
 
@@ -49,6 +50,17 @@ class TextEncoder:
         mask: Tensor = tokens.attention_mask
         hidden: Tensor = self._encoder(tokens.input_ids, attention_mask=mask)[0].float()
         return hidden * mask[..., None]
+
+    def identity(self) -> dict[str, Any]:
+        """What an embedding depends on beside its text: hash of the weights, mask, length.
+
+        Reads every weight anew: a second or so for T5, so keep what it returns.
+        """
+        return {
+            "encoder": weights_hash(self._encoder),
+            "masked": self._masked,
+            "text_length": self._length,
+        }
 
 
 def load_text_encoder(preset: Preset, folder: Path, dtype: torch.dtype) -> TextEncoder:

@@ -1,11 +1,14 @@
 """Tuning at one site in one round: DP-SGD by patient over the adapter's B factors.
 
-Every step draws patients by independent coin flips, averages the loss over a few of each patient's
-clips in one pass, clips that gradient, sums, adds noise once, and lets AdamW take the step. One
-patient's clips share a pass, so a patient counts once however many clips there are.
+    secret, step -> patients by coin flips -> clips and draws of each -> a gradient a patient
+        -> each clipped, summed -> noise once -> AdamW -> average of the iterates
+
+A patient's gradient is that of the mean loss over a few of the patient's clips and over several
+draws of noise for each, so a patient counts once however many clips and draws there are.
 
 Which patients and clips are drawn depends on a secret of the site: a coordinator that could predict
-the draw would void the amplification that the accountant counts on.
+the draw would void the amplification that the accountant counts on. What is drawn for one patient
+depends on no other patient.
 """
 
 from __future__ import annotations
@@ -25,9 +28,12 @@ from ophora_model.adapter import Adapter
 from ophora_model.base import Base
 from ophora_model.errors import BaseMissing, Cancelled, NonFiniteLoss
 from ophora_model.latents import CachedClip
-from ophora_model.objective import diffusion_loss, drop_captions
+from ophora_model.patient_gradients import PatientGradients, Places
 from ophora_model.round_plan import RoundPlan
-from ophora_privacy.mechanism import PatientSum, clip_gradient, sample_patients
+from ophora_model.strict import check_number
+from ophora_model.training_draws import draw_place
+from ophora_privacy.mechanism import PatientSum, clip_gradients, sample_patients
+from ophora_privacy.performance import PerformanceSettings
 from ophora_privacy.plan import PrivacyPlan
 
 OnStep = Callable[[int, int, float], None]  # step, steps, loss: the loss stays at the site
@@ -50,94 +56,171 @@ def tune(
     privacy: PrivacyPlan,
     *,
     secret: bytes | None = None,
+    performance: PerformanceSettings | None = None,
+    average_decay: float = 0.0,
     on_step: OnStep | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> TuningResult:
     """Trains the adapter in place for `privacy.steps_per_round` steps.
 
-    Guarantee: the result is the Gaussian mechanism of `privacy.event()` per patient. `secret` keys
-    the draws, is never sent and must not be used for the same round twice: two runs that draw the
-    same patients cost more than two independent ones. The privacy noise is always seeded by the
-    operating system. Raises
-    `NonFiniteLoss` at the first NaN or infinite loss and `Cancelled` between two steps.
+    Guarantee: the result is the Gaussian mechanism of `privacy.event()` per patient, whatever
+    `performance` and `average_decay` are. `secret` keys the draws, is never sent and
+    must not be used for the same round twice: two runs that draw the same patients cost more than
+    two independent ones. The privacy noise is always seeded by the operating system.
+
+    Timesteps are uniform over the plan's interval. With an `average_decay` above 0 the adapter ends
+    as the mean of its iterates, which forgets at that rate once it has seen 1 / (1 - decay) of
+    them; the iterates are private already, so this costs nothing.
+
+    Raises `NonFiniteLoss` at the first NaN or infinite loss, `Cancelled` between two steps,
+    `PlanInvalid` for a decay outside [0, 1] and `PatientsMiscounted`, before any noise is added,
+    where a step has not one gradient for each patient drawn.
     """
     if base.transformer is None:
         raise BaseMissing("base was loaded without part 'transformer': load it with that part")
+    check_number("average_decay", average_decay, low=0, high=1)
     if plan.tuning.gradient_checkpointing:
         base.transformer.enable_gradient_checkpointing()
+    else:
+        base.transformer.disable_gradient_checkpointing()
     began = time.monotonic()
-    parameters = adapter.parameters()
-    optimizer = torch.optim.AdamW(
-        parameters,
-        lr=plan.tuning.learning_rate,
-        betas=(plan.tuning.beta1, plan.tuning.beta2),
-        weight_decay=plan.tuning.weight_decay,
-    )
-    by_patient: dict[str, list[CachedClip]] = {}
-    for clip in sorted(clips, key=lambda clip: clip.clip_id):
-        by_patient.setdefault(clip.patient_id, []).append(clip)
-    noise_source = torch.Generator(device=base.device)
-    noise_source.manual_seed(int.from_bytes(os.urandom(8), "big") >> 1)
-    total = PatientSum([tuple(p.shape) for p in parameters], privacy, noise_source)
+    settings = performance or PerformanceSettings()
+    gradients = PatientGradients(base, adapter, settings)
     key = secret if secret is not None else os.urandom(32)
+    draws = _Draws(
+        base,
+        clips,
+        plan,
+        privacy,
+        key=key,
+        draws_per_clip=settings.draws_per_clip,
+    )
+    descent = _Descent(base, adapter, plan, privacy, average_decay)
     losses: list[float] = []
     for step in range(1, privacy.steps_per_round + 1):
         if cancelled is not None and cancelled():
             raise Cancelled(f"stopped at step {step - 1} of {privacy.steps_per_round}")
-        draw, generator = _step_draws(key, plan, step)
-        step_losses = []
-        for patient in sample_patients(sorted(by_patient), privacy.sampling_rate, draw):
-            picked = _pick(by_patient[patient], privacy.clips_per_patient, draw)
-            loss = _patient_loss(base, picked, plan.tuning.caption_dropout, generator)
-            step_losses.append(_finite(loss, step))
-            total.add(clip_gradient(torch.autograd.grad(loss, parameters), privacy.clip_norm))
-        for parameter, mean in zip(parameters, total.noisy_mean(), strict=True):
-            parameter.grad = mean
-        _warm_up(optimizer, plan, step)
-        optimizer.step()
-        losses.extend([float(np.mean(step_losses))] if step_losses else [])
+        patients = draws.of_step(step)
+        found = descent.step(step, gradients, patients)
+        losses.extend([float(np.mean(found))] if found else [])
         if on_step is not None:
             on_step(step, privacy.steps_per_round, losses[-1] if losses else math.nan)
+    descent.write_average()
     return TuningResult(
         losses=tuple(losses), steps=privacy.steps_per_round, seconds=time.monotonic() - began
     )
 
 
-def _patient_loss(
-    base: Base, clips: Sequence[CachedClip], dropout: float, generator: torch.Generator
-) -> Tensor:
-    clean = torch.stack([clip.clean(generator) for clip in clips]).to(base.device)
-    prompt = torch.stack([clip.prompt_LD for clip in clips]).float().to(base.device)
-    empty = clips[0].unconditional_LD.float().to(base.device)
-    prompt = drop_captions(prompt, empty, dropout, generator)
-    with base.autocast():
-        return diffusion_loss(base.transformer, base.scheduler, clean, prompt, generator)
+class _Draws:
+    """What every step is taken on: patients, some clips of each, several draws for each clip."""
+
+    def __init__(
+        self,
+        base: Base,
+        clips: Sequence[CachedClip],
+        plan: RoundPlan,
+        privacy: PrivacyPlan,
+        *,
+        key: bytes,
+        draws_per_clip: int,
+    ) -> None:
+        self._base, self._plan, self._privacy = base, plan, privacy
+        self._key, self._draws = key, draws_per_clip
+        self._interval = plan.timestep_interval()
+        by_patient: dict[str, list[CachedClip]] = {}
+        for clip in sorted(clips, key=lambda clip: clip.clip_id):
+            by_patient.setdefault(clip.patient_id, []).append(clip)
+        self._clips = dict(sorted(by_patient.items()))
+
+    def of_step(self, step: int) -> list[Places]:
+        """The places of every patient that this step draws; often none."""
+        drawn = sample_patients(
+            list(self._clips), self._privacy.sampling_rate, self._random(f"patients/{step}")
+        )
+        return [self._places(step, patient) for patient in drawn]
+
+    def _places(self, step: int, patient: str) -> Places:
+        clips, most = self._clips[patient], self._privacy.clips_per_patient
+        if len(clips) > most:
+            random = self._random(f"clips/{step}/{patient}")
+            clips = [clips[int(i)] for i in random.choice(len(clips), most, replace=False)]
+        return [
+            draw_place(
+                clip,
+                self._digest(f"draw/{number}/{step}/{clip.clip_id}").hex(),
+                self._base,
+                sampler="uniform",
+                interval=self._interval,
+                caption_dropout=self._plan.tuning.caption_dropout,
+            )
+            for clip in clips
+            for number in range(self._draws)
+        ]
+
+    def _random(self, what: str) -> np.random.Generator:
+        return np.random.default_rng(int.from_bytes(self._digest(what)[:16], "big"))
+
+    def _digest(self, what: str) -> bytes:
+        text = f"{self._plan.run_id}/{self._plan.stage}/{self._plan.round}/{what}"
+        return hashlib.sha256(self._key + text.encode()).digest()
 
 
-def _step_draws(
-    key: bytes, plan: RoundPlan, step: int
-) -> tuple[np.random.Generator, torch.Generator]:
-    text = f"{plan.run_id}/{plan.stage}/{plan.round}/{step}".encode()
-    seed = int.from_bytes(hashlib.sha256(key + text).digest()[:16], "big")
-    generator = torch.Generator()
-    generator.manual_seed(seed >> 65)
-    return np.random.default_rng(seed), generator
+class _Descent:
+    """AdamW on noisy means, and the mean of where it has been."""
+
+    def __init__(
+        self, base: Base, adapter: Adapter, plan: RoundPlan, privacy: PrivacyPlan, decay: float
+    ) -> None:
+        self._plan, self._privacy, self._decay = plan, privacy, decay
+        self._parameters = adapter.parameters()
+        self._optimizer = torch.optim.AdamW(
+            self._parameters,
+            lr=plan.tuning.learning_rate,
+            betas=(plan.tuning.beta1, plan.tuning.beta2),
+            weight_decay=plan.tuning.weight_decay,
+        )
+        noise_source = torch.Generator(device=base.device)
+        noise_source.manual_seed(int.from_bytes(os.urandom(8), "big") >> 1)
+        shapes = [tuple(p.shape) for p in self._parameters]
+        self._total = PatientSum(shapes, privacy, noise_source)
+        self._average: list[Tensor] = []
+
+    def step(
+        self, step: int, gradients: PatientGradients, patients: Sequence[Places]
+    ) -> list[float]:
+        """One noisy step on these patients; the mean loss of each."""
+        losses: list[float] = []
+        for rows in gradients.rows(patients):
+            losses.extend(_finite(loss, step) for loss in rows.losses)
+            self._total.add(clip_gradients(rows.tensors, self._privacy.clip_norm))
+        means = self._total.noisy_mean(drawn=len(patients))
+        for parameter, mean in zip(self._parameters, means, strict=True):
+            parameter.grad = mean
+        tuning = self._plan.tuning
+        for group in self._optimizer.param_groups:
+            group["lr"] = tuning.learning_rate * min(1.0, step / max(1, tuning.warmup_steps))
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._follow(step)
+        return losses
+
+    @torch.no_grad()
+    def _follow(self, step: int) -> None:
+        if not self._decay:
+            return
+        if not self._average:
+            self._average = [torch.zeros_like(parameter) for parameter in self._parameters]
+        weight = max(1 / step, 1 - self._decay)  # the plain mean at first: no pull to the start
+        torch._foreach_lerp_(self._average, list[Tensor](self._parameters), weight)
+
+    @torch.no_grad()
+    def write_average(self) -> None:
+        """Puts the adapter where its iterates were on average, where that was asked for."""
+        for parameter, average in zip(self._parameters, self._average, strict=bool(self._average)):
+            parameter.copy_(average)
 
 
-def _pick(clips: list[CachedClip], most: int, draw: np.random.Generator) -> list[CachedClip]:
-    if len(clips) <= most:
-        return clips
-    return [clips[int(i)] for i in draw.choice(len(clips), most, replace=False)]
-
-
-def _finite(loss: Tensor, step: int) -> float:
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise NonFiniteLoss(f"loss at step {step} is {value}: lower tuning.learning_rate")
-    return value
-
-
-def _warm_up(optimizer: torch.optim.Optimizer, plan: RoundPlan, step: int) -> None:
-    share = min(1.0, step / max(1, plan.tuning.warmup_steps))
-    for group in optimizer.param_groups:
-        group["lr"] = plan.tuning.learning_rate * share
+def _finite(loss: float, step: int) -> float:
+    if not math.isfinite(loss):
+        raise NonFiniteLoss(f"loss at step {step} is {loss}: lower tuning.learning_rate")
+    return loss

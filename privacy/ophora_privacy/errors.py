@@ -3,6 +3,7 @@
 PrivacyError
 |-- InvalidPlan           a setting is outside its range: correct the plan
 |-- NonFiniteGradient     a gradient holds NaN or infinity: stop the round
+|-- PatientsMiscounted    a step has not one gradient for each patient: stop the round
 |-- BudgetExceeded        the site's budget would be passed: decline the round
 |-- LedgerUnavailable     the ledger can't be read or written now: mend that, change no file
 |-- LedgerCorrupt         the ledger's chain is broken: stop, restore the file from a backup
@@ -22,6 +23,10 @@ class InvalidPlan(PrivacyError):
 
 class NonFiniteGradient(PrivacyError):
     """A gradient that can't be clipped, since its norm is not a number."""
+
+
+class PatientsMiscounted(PrivacyError):
+    """A step whose gradients are not one for each patient drawn; no noise was drawn for it."""
 
 
 class BudgetExceeded(PrivacyError):

@@ -18,15 +18,11 @@ from typing import Protocol
 
 import torch
 
-from ophora_privacy.errors import InvalidPlan, NonFiniteGradient, PrivacyError
+from ophora_privacy.errors import InvalidPlan, NonFiniteGradient, PatientsMiscounted
 from ophora_privacy.plan import PrivacyPlan
 
 _MADE_BY_CLIP = object()
 _ROUNDING_MARGIN = 1e-6  # float32 scaling may overshoot the norm by some 1e-7
-
-
-class PatientsMiscounted(PrivacyError):
-    """A step's gradients are not one a patient drawn: stop the round, nothing was released."""
 
 
 class RandomSource(Protocol):

@@ -27,27 +27,45 @@ from ophora_server.errors import InvalidFederation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSettings:
-    """One stage: how many rounds, and how a site tunes in each of them."""
+    """One stage: how many rounds, and how a site tunes in each of them.
+
+    `stack_rank` 0 goes on training the adapter of the stage before; above 0 that one stays as it is
+    and a second one of this rank is trained on top of it.
+    """
 
     name: str
     rounds: int
     tuning: TuningPlan
     privacy: PrivacyPlan
+    stack_rank: int = 0
 
     def __post_init__(self) -> None:
         check_choice("stages.name", self.name, STAGES)
         check_whole("stages.rounds", self.rounds, low=1, high=10_000)
+        check_whole("stages.stack_rank", self.stack_rank, low=0, high=1024)
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> StageSettings:
-        """Strict."""
-        check_keys("stages", given, ("name", "rounds", "tuning", "privacy"))
+        """Strict; `stack_rank` may be left out."""
+        filled = {"stack_rank": 0, **given} if isinstance(given, Mapping) else given
+        check_keys("stages", filled, tuple(field.name for field in fields(cls)))
         return cls(
             name=given["name"],
             rounds=given["rounds"],
             tuning=TuningPlan.from_dict(given["tuning"]),
             privacy=PrivacyPlan.from_dict(given["privacy"]),
+            stack_rank=filled["stack_rank"],
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The inverse of `from_dict`."""
+        return {
+            "name": self.name,
+            "rounds": self.rounds,
+            "stack_rank": self.stack_rank,
+            "tuning": self.tuning.to_dict(),
+            "privacy": self.privacy.to_dict(),
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +117,23 @@ class FederationSettings:
         names = [stage.name for stage in self.stages]
         if not names or sorted(set(names), key=STAGES.index) != names:
             raise InvalidFederation(f"stages={names}: must be some of {list(STAGES)}, in order")
+        if self.stages[0].stack_rank:
+            raise InvalidFederation(
+                f"stages.stack_rank={self.stages[0].stack_rank}: must be 0 in the first stage:"
+                " it has nothing to stack on"
+            )
+        for name in names:
+            self.adapter_of(name)
+
+    def adapter_of(self, stage: str) -> AdapterSpec:
+        """The adapter that a stage trains: the run's own, or one stacked on that before it."""
+        spec = self.adapter
+        for each in self.stages:
+            if each.stack_rank:
+                spec = spec.stacked(each.stack_rank)
+            if each.name == stage:
+                break
+        return spec
 
     @classmethod
     def read(cls, path: Path) -> FederationSettings:
@@ -135,15 +170,7 @@ class FederationSettings:
             "base_folder": self.base_folder,
             "adapter": self.adapter.to_dict(),
             "quorum": asdict(self.quorum),
-            "stages": [
-                {
-                    "name": stage.name,
-                    "rounds": stage.rounds,
-                    "tuning": stage.tuning.to_dict(),
-                    "privacy": stage.privacy.to_dict(),
-                }
-                for stage in self.stages
-            ],
+            "stages": [stage.to_dict() for stage in self.stages],
         }
 
     def write(self, path: Path) -> None:
@@ -152,7 +179,14 @@ class FederationSettings:
 
     def identity(self) -> str:
         """Hash of what a checkpoint depends on; more rounds or another quorum may follow it."""
-        parts = {"run_id": self.run_id, "preset": self.preset, "adapter": self.adapter.to_dict()}
+        parts: dict[str, Any] = {
+            "run_id": self.run_id,
+            "preset": self.preset,
+            "adapter": self.adapter.to_dict(),
+        }
+        stacked = {stage.name: stage.stack_rank for stage in self.stages if stage.stack_rank}
+        if stacked:  # absent otherwise: runs from before stacking go on
+            parts["stacked"] = stacked
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -3,45 +3,51 @@
 Data path of a round: wait for sites (bounded) -> plan and adapter to each -> replies one by one,
 verified and added up -> quorum -> mean -> checkpoint -> event log -> next round. At the end of each
 stage the adapter is written as a release. A start continues after the last good checkpoint; a round
-that was interrupted is run again whole.
+that was interrupted is run again whole. The plan of a round is the same for all sites but for the
+part of the timesteps that each is dealt.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.release import write_release
-from ophora_model.round_plan import RoundPlan
+from ophora_model.round_plan import RoundPlan, deal_interval
+from ophora_model.stacking import stacked_shapes, widened
 from ophora_model.update import Shapes, Update
-from ophora_server.aggregation import RunningMean, verify_update
 from ophora_server.checkpoint import Checkpoint, last_checkpoint, write_checkpoint
-from ophora_server.errors import InvalidFederation, QuorumMissed, UpdateRejected
+from ophora_server.errors import InvalidFederation, QuorumMissed
 from ophora_server.federation_settings import FederationSettings, StageSettings
+from ophora_server.replies import gather, stated_cost
 from ophora_server.run_folder import RunFolder
-from ophora_server.site_link import SiteLink, SiteReply
+from ophora_server.site_link import SiteLink
 
 _POLL_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundPlace:
-    """Where a round is: its number over all stages, and whether it ends its stage."""
+    """Where a round is: number over all stages, its adapter, and whether it ends its stage."""
 
     number: int
     stage: StageSettings
+    adapter: AdapterSpec
     is_last_of_stage: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseFacts:
-    """What the coordinator knows of the base: its fingerprint and the adapter's shapes on it."""
+    """What the coordinator knows of the base: its fingerprint and the adapter's shapes on it.
+
+    They are those of the first stage; `stacked_shapes` makes those of one that stacks.
+    """
 
     fingerprint: str
     shapes: Shapes
@@ -68,10 +74,7 @@ def run_rounds(
     """Run what is left of the run. Raises QuorumMissed or RunBusy; finished rounds are kept."""
     identity = f"{settings.identity()}/{base.fingerprint}"
     with run.only_one():
-        checkpoint = last_checkpoint(run.checkpoints, shapes=base.shapes, identity=identity)
-        if checkpoint is None:
-            zeros = {name: np.zeros(shape, np.float32) for name, shape in base.shapes.items()}
-            checkpoint = Checkpoint(round=0, stage="", identity=identity, tensors=zeros)
+        checkpoint = _last_checkpoint(run, settings, base, identity)
         places = _places(settings)
         if checkpoint.round > len(places):
             raise InvalidFederation(
@@ -88,12 +91,34 @@ def run_rounds(
     return checkpoint
 
 
+def _last_checkpoint(
+    run: RunFolder, settings: FederationSettings, base: BaseFacts, identity: str
+) -> Checkpoint:
+    """The newest of any stage, or the untrained adapter. Ranks are part of the identity."""
+    specs = {settings.adapter_of(stage.name) for stage in settings.stages}
+    found = [
+        last_checkpoint(
+            run.checkpoints, shapes=stacked_shapes(base.shapes, spec), identity=identity
+        )
+        for spec in specs
+    ]
+    zeros = {name: np.zeros(shape, np.float32) for name, shape in base.shapes.items()}
+    untrained = Checkpoint(round=0, stage="", identity=identity, tensors=zeros)
+    return max((each or untrained for each in found), key=lambda each: each.round)
+
+
 def _places(settings: FederationSettings) -> list[RoundPlace]:
     places: list[RoundPlace] = []
     for stage in settings.stages:
         for number in range(1, stage.rounds + 1):
-            is_last = number == stage.rounds
-            places.append(RoundPlace(number=len(places) + 1, stage=stage, is_last_of_stage=is_last))
+            places.append(
+                RoundPlace(
+                    number=len(places) + 1,
+                    stage=stage,
+                    adapter=settings.adapter_of(stage.name),
+                    is_last_of_stage=number == stage.rounds,
+                )
+            )
     return places
 
 
@@ -119,19 +144,29 @@ def _run_round(
     sites = _wait_for_sites(link, settings)
     stage = place.stage.name
     run.record("round-started", round=place.number, stage=stage, sites=sorted(sites.values()))
-    plan = _plan(settings, base, place).to_json()
+    start = widened(before.tensors, place.adapter)
     requests: dict[str, str] = {}
     bytes_sent: dict[str, int] = {}
-    for node, code in sites.items():
-        request, num_bytes = link.send(node, plan, before.tensors, ttl_s=settings.quorum.round_s)
+    by_code = sorted(sites.items(), key=lambda site: site[1])
+    for dealt, (node, code) in enumerate(by_code):
+        plan = _plan(settings, base, place, dealt).to_json()
+        request, num_bytes = link.send(node, plan, start, ttl_s=settings.quorum.round_s)
         requests[request], bytes_sent[code] = code, num_bytes
-    gathered = _gather(link, run, settings, base, place, requests)
+    gathered = gather(
+        link,
+        run,
+        requests,
+        number=place.number,
+        quorum=settings.quorum,
+        shapes=stacked_shapes(base.shapes, place.adapter),
+        adapter=place.adapter,
+    )
     if gathered.mean.num_updates < settings.quorum.min_sites:
         raise QuorumMissed(
             f"round {place.number}: {gathered.mean.num_updates} updates of "
             f"{settings.quorum.min_sites} needed; resume when the sites are back"
         )
-    after = Update(tensors=before.tensors) + gathered.mean.mean()
+    after = Update(tensors=start) + gathered.mean.mean()
     entry = {
         "round": place.number,
         "stage": stage,
@@ -140,6 +175,7 @@ def _run_round(
         "bytes_sent": bytes_sent,
         "bytes_received": gathered.bytes_received,
         "update_norm": gathered.mean.mean().l2_norm(),
+        "stated": gathered.stated,
     }
     checkpoint = replace(
         before,
@@ -171,72 +207,23 @@ def _wait_for_sites(link: SiteLink, settings: FederationSettings) -> dict[int, s
     return sites
 
 
-def _plan(settings: FederationSettings, base: BaseFacts, place: RoundPlace) -> RoundPlan:
+def _plan(
+    settings: FederationSettings, base: BaseFacts, place: RoundPlace, dealt: int
+) -> RoundPlan:
+    """The plan of the site at place `dealt` among those of the round."""
+    tuning = place.stage.tuning
     return RoundPlan(
         run_id=settings.run_id,
         stage=place.stage.name,  # type: ignore[arg-type]  # checked by StageSettings
         round=place.number,
         preset=settings.preset,
         base_fingerprint=base.fingerprint,
-        adapter=settings.adapter,
-        tuning=place.stage.tuning,
+        adapter=place.adapter,
+        tuning=tuning,
         privacy=place.stage.privacy.to_dict(),
         code_version=importlib.metadata.version("ophora-federated"),
+        interval=deal_interval(tuning, round=place.number, place=dealt),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Gathered:
-    mean: RunningMean
-    accepted: list[str]
-    bytes_received: dict[str, int]
-
-
-def _gather(
-    link: SiteLink,
-    run: RunFolder,
-    settings: FederationSettings,
-    base: BaseFacts,
-    place: RoundPlace,
-    requests: Mapping[str, str],
-) -> _Gathered:
-    """Take replies as they come until all are there or the round's time is over."""
-    gathered = _Gathered(mean=RunningMean(base.shapes), accepted=[], bytes_received={})
-    pending = dict(requests)
-    deadline = time.monotonic() + settings.quorum.round_s
-    while pending and time.monotonic() < deadline:
-        for request in list(pending):
-            reply = link.poll(request)
-            if reply is None:
-                continue
-            site = pending.pop(request)
-            gathered.bytes_received[site] = reply.num_bytes
-            values = _take(reply, gathered, settings, base.shapes)
-            if values["code"] == "ok":
-                gathered.accepted.append(site)
-            run.record("reply", round=place.number, site=site, bytes=reply.num_bytes, **values)
-        if pending:
-            time.sleep(_POLL_S)
-    for site in pending.values():
-        run.record("reply", round=place.number, site=site, bytes=0, code="late")
-    gathered.accepted.sort()
-    return gathered
-
-
-def _take(
-    reply: SiteReply, gathered: _Gathered, settings: FederationSettings, shapes: Shapes
-) -> dict[str, Any]:
-    """Verify and add one reply; what is wrong with it costs this site's update alone."""
-    if reply.code != "ok":
-        return {"code": reply.code}
-    try:
-        verified = verify_update(
-            reply.tensors, shapes=shapes, max_norm=settings.quorum.max_update_norm
-        )
-    except UpdateRejected:
-        return {"code": "rejected"}  # the reason may hold names that the site chose
-    gathered.mean.add(verified)
-    return {"code": "ok", "update_norm": verified.l2_norm, **reply.metrics}
 
 
 def _release(
@@ -247,16 +234,19 @@ def _release(
     checkpoint: Checkpoint,
 ) -> None:
     stage = place.stage.name
+    epsilon, delta = stated_cost(checkpoint.history)
     write_release(
         run.releases / stage,
         preset=settings.preset,
         base_fingerprint=base.fingerprint,
-        adapter=settings.adapter,
+        adapter=place.adapter,
         tensors=checkpoint.tensors,
         stage=stage,
         round=checkpoint.round,
         history=checkpoint.history,
         contributors=sorted({site for entry in checkpoint.history for site in entry["sites"]}),
         base_folder=Path(settings.base_folder) if settings.base_folder else None,
+        epsilon=epsilon,
+        delta=delta,
     )
     run.record("release", stage=stage, round=checkpoint.round)

@@ -62,6 +62,52 @@ def test_a_site_without_clips_is_told_to_curate(tmp_path: Path) -> None:
         LocalTuning(empty, plan("tpt"), LocalOptions()).run()
 
 
+def test_a_second_adapter_is_put_on_a_first_that_stays(site: Site) -> None:
+    first = LocalTuning(site, plan("tpt", seed=5), LocalOptions()).run()
+    below = read_release(first.adapter)
+    options = LocalOptions(stack=first.adapter, stack_rank=2)
+    second = LocalTuning(site, plan("p2ft", seed=6, ema_decay=0.5), options).run()
+    both = read_release(second.adapter)
+    assert both.adapter.rank == below.adapter.rank + 2
+    for name, value in below.tensors.items():
+        assert np.array_equal(both.tensors[name][:, : below.adapter.rank], value)
+        down = below.content.factors.down[name]
+        assert np.array_equal(both.content.factors.down[name][: len(down)], down)
+    assert any(np.any(value[:, below.adapter.rank :]) for value in both.tensors.values())
+
+
+def test_a_stopped_run_does_not_go_on_over_another_start(site: Site) -> None:
+    first = LocalTuning(site, plan("tpt", seed=7), LocalOptions()).run()
+    again = plan("p2ft", seed=7)
+    steps: list[int] = []
+    with pytest.raises(Cancelled):
+        LocalTuning(site, again, LocalOptions(start=first.adapter)).run(
+            on_step=lambda report: steps.append(report.step), cancelled=lambda: bool(steps)
+        )
+    stacked = LocalOptions(stack=first.adapter)
+    LocalTuning(site, again, stacked).run(on_step=lambda report: steps.append(report.step))
+    assert steps == [1, 1, 2]
+
+
+def test_sharding_needs_processes_and_stacking_a_single_start(site: Site) -> None:
+    with pytest.raises(SiteInvalid, match=r"--shard.*torchrun"):
+        LocalTuning(site, plan("tpt", seed=8), LocalOptions(shard=True)).run()
+    with pytest.raises(SiteInvalid, match=r"--from and --stack"):
+        LocalOptions(start=site.folder, stack=site.folder)
+    with pytest.raises(SiteInvalid, match=r"--stack-rank 2"):
+        LocalOptions(stack_rank=2)
+
+
+@pytest.mark.filterwarnings("ignore")  # mlflow's use of SQLAlchemy is behind ours
+def test_mlflow_writes_into_the_site_whatever_server_the_environment_names(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9/elsewhere")
+    LocalTuning(site, plan("tpt", seed=4), LocalOptions(track="mlflow")).run()
+    assert (site.folder / "local" / "tpt" / "runs" / "mlflow.db").stat().st_size > 0
+
+
 def test_losses_go_to_the_sites_own_tensorboard(site: Site, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     LocalTuning(site, plan("tpt", seed=3), LocalOptions(track="tensorboard")).run()

@@ -1,5 +1,7 @@
 """Tuning: what one patient can change is bounded, draws are the site's secret, NaN stops it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,9 +9,12 @@ import torch
 from ophora_model import tuning
 from ophora_model.adapter import attach_adapter
 from ophora_model.base import load_base
-from ophora_model.errors import Cancelled, NonFiniteLoss
+from ophora_model.errors import Cancelled, NonFiniteLoss, PlanInvalid
+from ophora_model.patient_gradients import PatientGradients
 from ophora_model.presets import find_preset
 from ophora_model.tuning import tune
+from ophora_privacy.errors import PatientsMiscounted
+from ophora_privacy.performance import PerformanceSettings
 
 
 def _tuned(clips, plan, privacy, spec, **options):
@@ -38,8 +43,8 @@ def test_removing_a_patient_moves_the_sum_by_at_most_the_clip_norm(
     sums = []
     noisy_mean = tuning.PatientSum.noisy_mean
 
-    def spy(self):
-        mean = noisy_mean(self)
+    def spy(self, **drawn):
+        mean = noisy_mean(self, **drawn)
         sums.append([tensor.clone() for tensor in mean])
         return mean
 
@@ -91,3 +96,86 @@ def test_cancelling_stops_between_two_steps(cached_clips, round_plan, privacy, s
             cancelled=lambda: len(steps) >= 2,
         )
     assert steps == [1, 2]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The places of every step, each step a list of patients."""
+    steps = []
+    rows = PatientGradients.rows
+
+    def spy(self, patients):
+        steps.append(patients)
+        return rows(self, patients)
+
+    monkeypatch.setattr(PatientGradients, "rows", spy)
+    return steps
+
+
+def test_what_is_drawn_for_a_patient_depends_on_no_other(
+    cached_clips, round_plan, privacy, small_spec, drawn
+):
+    clips = cached_clips(["p1", "p1", "p1", "p2", "p2", "p2"])
+    setting = privacy(steps_per_round=1)
+    for chosen in (clips, clips[3:]):
+        _tuned(chosen, round_plan(), setting, small_spec, secret=b"a" * 32)
+    (_, of_both), (alone,) = drawn
+    for one, other in zip(of_both, alone, strict=True):
+        assert one.timestep == other.timestep
+        assert torch.equal(one.noise_TCHW, other.noise_TCHW)
+        assert torch.equal(one.clean_TCHW, other.clean_TCHW)
+
+
+def test_draws_of_a_clip_share_its_patients_gradient_and_stay_in_the_interval(
+    cached_clips, round_plan, privacy, small_spec, drawn
+):
+    tuning_plan = dataclasses.replace(round_plan().tuning, timestep_intervals=4)
+    _tuned(
+        cached_clips(["p1", "p1", "p2"]),
+        round_plan(tuning=tuning_plan, interval=(3, 4)),
+        privacy(steps_per_round=1),
+        small_spec,
+        performance=PerformanceSettings(draws_per_clip=3),
+    )
+    ((first, second),) = drawn
+    assert (len(first), len(second)) == (6, 3)
+    times = [place.timestep for place in (*first, *second)]
+    assert len(set(times)) > 1
+    assert all(750 <= time < 1000 for time in times)
+
+
+def test_a_lost_row_stops_the_step_and_leaves_the_adapter(
+    cached_clips, round_plan, privacy, small_spec, monkeypatch
+):
+    rows = PatientGradients.rows
+    monkeypatch.setattr(PatientGradients, "rows", lambda self, found: rows(self, found[1:]))
+    base = load_base(find_preset("tiny"), parts=("transformer",))
+    adapter = attach_adapter(base.transformer, small_spec)
+    with pytest.raises(PatientsMiscounted, match="1 patients for 2 drawn"):
+        tune(base, adapter, cached_clips(["p1", "p2"]), round_plan(), privacy(noise_multiplier=1.0))
+    assert not any(value.any() for value in adapter.read().values())
+
+
+def test_a_step_without_a_patient_is_noise_alone(round_plan, privacy, small_spec):
+    tuned, result = _tuned(
+        [], round_plan(), privacy(noise_multiplier=1.0, steps_per_round=1), small_spec
+    )
+    assert result.losses == ()
+    assert all(value.any() for value in tuned.values())
+
+
+def test_the_average_of_the_iterates_is_what_the_adapter_ends_as(
+    cached_clips, round_plan, privacy, small_spec
+):
+    clips, plan = cached_clips(["p1"]), round_plan()
+    ends = [
+        _tuned(clips, plan, privacy(steps_per_round=steps), small_spec, secret=b"a" * 32)[0]
+        for steps in (1, 2)
+    ]
+    average, _ = _tuned(
+        clips, plan, privacy(steps_per_round=2), small_spec, secret=b"a" * 32, average_decay=0.9
+    )
+    for name, value in average.items():
+        assert np.allclose(value, (ends[0][name] + ends[1][name]) / 2, atol=1e-7)
+    with pytest.raises(PlanInvalid, match="average_decay"):
+        _tuned(clips, plan, privacy(), small_spec, average_decay=1.5)

@@ -8,11 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ophora_privacy.errors import InvalidPlan, NonFiniteGradient
+from ophora_privacy.errors import InvalidPlan, NonFiniteGradient, PatientsMiscounted
 from ophora_privacy.mechanism import (
     ClippedGradient,
     ClippedGradients,
-    PatientsMiscounted,
     PatientSum,
     clip_gradient,
     clip_gradients,

@@ -31,6 +31,12 @@ def test_refuses_what_it_cannot_honour(name: str, value: object) -> None:
         PerformanceSettings(**{name: value})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("path", "reason"), [("hooks", "run twice"), ("ghost", "GiB")])
+def test_says_why_the_common_paths_are_refused(path: str, reason: str) -> None:
+    with pytest.raises(InvalidPlan, match=reason):
+        PerformanceSettings(path=path)  # type: ignore[arg-type]
+
+
 def test_it_shares_no_setting_with_the_plan_or_its_event() -> None:
     def names(kind: type) -> set[str]:
         return {field.name for field in fields(kind)}

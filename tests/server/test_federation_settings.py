@@ -1,18 +1,46 @@
 """federation.toml is strict and survives writing and reading."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ophora_server.errors import InvalidFederation
 from ophora_server.federation_settings import FederationSettings
-from plans import make_federation, make_stage
+from plans import TUNING, make_federation, make_stage
+
+STACKED = replace(make_stage("p2ft", 2), stack_rank=2)
 
 
 def test_survives_a_file(tmp_path: Path) -> None:
     settings = make_federation(make_stage("tpt", 2), make_stage("p2ft", 2))
     settings.write(tmp_path / "federation.toml")
     assert FederationSettings.read(tmp_path / "federation.toml") == settings
+
+
+def test_stacking_and_intervals_survive_a_file_and_may_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "federation.toml"
+    parted = replace(STACKED, tuning=replace(TUNING, timestep_intervals=4))
+    settings = make_federation(make_stage("tpt", 2), parted)
+    settings.write(path)
+    assert FederationSettings.read(path) == settings
+    plain = make_federation(make_stage("tpt", 2))
+    plain.write(path)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(x for x in lines if not x.startswith(("stack_rank", "timestep_int"))))
+    assert FederationSettings.read(path) == plain
+
+
+def test_a_stage_stacks_on_the_adapter_before_it() -> None:
+    settings = make_federation(make_stage("tpt", 1), STACKED)
+    assert settings.adapter_of("tpt") == settings.adapter
+    assert settings.adapter_of("p2ft") == settings.adapter.stacked(2)
+    plain = make_federation(make_stage("tpt", 1), make_stage("p2ft", 1))
+    assert plain.adapter_of("p2ft") == plain.adapter
+    assert plain.identity() == make_federation(make_stage("tpt", 1)).identity()
+    assert plain.identity() != settings.identity()
+    with pytest.raises(InvalidFederation, match=r"stages\.stack_rank=2: must be 0 in the first"):
+        make_federation(STACKED)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +53,8 @@ def test_survives_a_file(tmp_path: Path) -> None:
         ("clip_norm = 1.0", "", "clip_norm"),
         ('name = "tpt"', 'name = "warm"', "warm"),
         ("rounds = 2", 'rounds = "two"', "rounds='two'"),
+        ("stack_rank = 0", "stack_rank = -1", "stack_rank=-1"),
+        ("timestep_intervals = 1", "timestep_intervals = 0", "timestep_intervals=0"),
         ("rank = 4", "rank = ", "federation.toml"),
         ('run_id = "run-1"', 'run_id = "My run"', "run_id='My run'"),
         ('base_folder = ""', 'base_folder = "/no/such"', "base_folder='/no/such'"),

@@ -52,6 +52,7 @@ class FakeLink:
     """Sites as functions; None answers never."""
 
     answers: dict[int, Answer | None]
+    epsilons: dict[int, float] = field(default_factory=dict)  # of one round; missing: infinite
     plans: list[RoundPlan] = field(default_factory=list)
     replies: dict[str, SiteReply] = field(default_factory=dict)
 
@@ -68,7 +69,11 @@ class FakeLink:
                 request=request,
                 code=code,
                 tensors=update,  # type: ignore[arg-type]
-                metrics={"steps": 3.0, "epsilon": float("inf")},
+                metrics={
+                    "steps": 3.0,
+                    "epsilon": self.epsilons.get(node, float("inf")) * self.plans[-1].round,
+                    "delta": 1e-3 * node,
+                },
                 num_bytes=10,
             )
         return request, 100
@@ -97,6 +102,27 @@ def test_rounds_average_with_equal_weights_and_end_in_releases(
     finished = [event for event in run.events() if event["event"] == "round-finished"]
     assert finished[0]["bytes_sent"] == {"site-1": 100, "site-2": 100, "site-3": 100}
     assert finished[0]["sites"] == ["site-1", "site-2", "site-3"]
+
+
+def test_a_release_states_the_largest_epsilon_of_the_sites_last_rounds(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    run = _run(tmp_path)
+    link = FakeLink({1: constant(0.1), 2: constant(0.2)}, epsilons={1: 4.0, 2: 1.5})
+    run_rounds(link, run, _settings(tpt=1, p2ft=1), base)
+    tpt, p2ft = (read_release(run.releases / stage).card for stage in ("tpt", "p2ft"))
+    assert (tpt.epsilon, p2ft.epsilon) == (4.0, 8.0)
+    assert tpt.delta == p2ft.delta == 2e-3
+
+
+def test_a_release_states_nothing_where_one_site_has_no_bound(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    run = _run(tmp_path)
+    link = FakeLink({1: constant(0.1), 2: constant(0.2)}, epsilons={1: 4.0})
+    run_rounds(link, run, _settings(tpt=1), base)
+    card = read_release(run.releases / "tpt").card
+    assert (card.epsilon, card.delta) == (None, None)
 
 
 def test_a_resumed_run_equals_one_that_was_never_interrupted(
@@ -226,6 +252,96 @@ def test_one_process_at_a_time_and_no_fewer_rounds_than_done(
     run_rounds(link, run, _settings(tpt=2), base)
     with pytest.raises(InvalidFederation, match="2 are done"):
         run_rounds(link, run, _settings(tpt=1), base)
+
+
+def _stacked(rounds: int = 1) -> FederationSettings:
+    settings = _settings(tpt=1, p2ft=rounds)
+    tpt, p2ft = settings.stages
+    return replace(settings, stages=(tpt, replace(p2ft, stack_rank=2)))
+
+
+def _moves_the_new(value: float) -> Answer:
+    """A site that moves the columns that are trained by `value` and no other."""
+
+    def answer(plan: RoundPlan, start: Tensors) -> tuple[str, Mapping[str, object]]:
+        update = {name: np.zeros_like(tensor) for name, tensor in start.items()}
+        for tensor in update.values():
+            tensor[:, plan.adapter.frozen_rank :] = value
+        return "ok", update
+
+    return answer
+
+
+def test_a_stacked_stage_leaves_the_adapter_before_it_and_releases_both(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    run = _run(tmp_path)
+    link = FakeLink(dict.fromkeys((1, 2, 3), _moves_the_new(1.0)))
+    end = run_rounds(link, run, _stacked(), base)
+    assert [plan.adapter.rank for plan in link.plans[::3]] == [4, 6]
+    for tensor in end.tensors.values():
+        assert np.array_equal(tensor, np.ones_like(tensor))
+    tpt, p2ft = (read_release(run.releases / stage) for stage in ("tpt", "p2ft"))
+    assert p2ft.adapter == replace(tpt.adapter, rank=6, alpha=6.0)
+    for name, down in tpt.content.factors.down.items():
+        assert np.array_equal(p2ft.content.factors.down[name][:4], down)
+
+
+def test_a_stacked_stage_is_resumed_from_either_side_of_its_start(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    def fails_at(round: int) -> Answer:
+        def answer(plan: RoundPlan, start: Tensors) -> tuple[str, Mapping[str, object]]:
+            code, update = _moves_the_new(1.0)(plan, start)
+            return ("cancelled", {}) if plan.round == round else (code, update)
+
+        return answer
+
+    run = _run(tmp_path)
+    for round in (2, 3):
+        with pytest.raises(QuorumMissed, match=f"round {round}"):
+            run_rounds(FakeLink(dict.fromkeys((1, 2), fails_at(round))), run, _stacked(2), base)
+    end = run_rounds(FakeLink(dict.fromkeys((1, 2), _moves_the_new(1.0))), run, _stacked(2), base)
+    assert end.round == 3
+    for tensor in end.tensors.values():
+        assert np.array_equal(tensor, np.broadcast_to([1, 1, 1, 1, 2, 2], tensor.shape))
+
+
+def test_another_stack_rank_does_not_start_a_stage_over(tmp_path: Path, base: BaseFacts) -> None:
+    run, sites = _run(tmp_path), dict.fromkeys((1, 2), _moves_the_new(1.0))
+    run_rounds(FakeLink(sites), run, _stacked(), base)
+    settings = _stacked()
+    other = replace(
+        settings, stages=(settings.stages[0], replace(settings.stages[1], stack_rank=3))
+    )
+    with pytest.raises(InvalidFederation, match="adapter"):
+        run_rounds(FakeLink(sites), run, other, base)
+
+
+def test_an_update_that_moves_frozen_columns_is_left_out(tmp_path: Path, base: BaseFacts) -> None:
+    run = _run(tmp_path)
+    link = FakeLink({1: _moves_the_new(1.0), 2: _moves_the_new(3.0), 3: constant(1.0)})
+    end = run_rounds(link, run, _stacked(), base)
+    last = [event for event in run.events() if event["event"] == "reply"][-3:]
+    assert {event["site"]: event["code"] for event in last} == {
+        "site-1": "ok", "site-2": "ok", "site-3": "rejected",
+    }  # fmt: skip
+    assert all(np.allclose(tensor[:, 4:], 2.0) for tensor in end.tensors.values())
+
+
+def test_every_round_deals_all_timesteps_and_every_site_gets_each_part_in_turn(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    settings = _settings(tpt=3)
+    (tpt,) = settings.stages
+    tuning = replace(tpt.tuning, timestep_intervals=3)
+    settings = replace(settings, stages=(replace(tpt, tuning=tuning),))
+    link = FakeLink(dict.fromkeys((1, 2, 3), constant(1.0)))
+    run_rounds(link, _run(tmp_path), settings, base)
+    parts = [plan.interval for plan in link.plans]
+    wanted = {(0, 3), (1, 3), (2, 3)}
+    assert all(set(parts[first : first + 3]) == wanted for first in (0, 3, 6))
+    assert all(set(parts[site::3]) == wanted for site in range(3))
 
 
 def test_an_infinite_epsilon_is_logged_as_text(tmp_path: Path, base: BaseFacts) -> None:

@@ -1,0 +1,49 @@
+"""Stacking: tensors of a second adapter on a frozen first one, as columns of one adapter.
+
+    B of the first [out, r] -> B [out, r + s], the new columns zero -> only the new ones are trained
+
+What is exchanged and released has all the columns, so that one file holds both adapters and any
+reader of adapter files gives the same result. numpy alone: the coordinator uses it as well.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ophora_model.adapter_spec import AdapterSpec
+from ophora_model.errors import AdapterMismatch
+from ophora_model.update import Shapes, Tensors
+
+
+def stacked_shapes(shapes: Shapes, spec: AdapterSpec) -> dict[str, tuple[int, ...]]:
+    """The shapes of `spec` on the layers of another spec's `shapes`."""
+    return {name: (shape[0], spec.rank) for name, shape in shapes.items()}
+
+
+def widened(tensors: Tensors, spec: AdapterSpec) -> dict[str, NDArray[np.float32]]:
+    """B factors with columns of zeros up to the rank of `spec`: what a stacked stage starts from.
+
+    Tensors of that rank are returned as they are. Raises `AdapterMismatch` for a rank that is
+    neither the spec's nor that of its frozen part.
+    """
+    wide = {}
+    for name, value in tensors.items():
+        columns = value.shape[1]
+        if columns not in (spec.rank, spec.frozen_rank):
+            raise AdapterMismatch(
+                f"adapter tensor {name}: rank {columns}; must be {spec.rank}, or"
+                f" {spec.frozen_rank} to be stacked on"
+            )
+        wide[name] = np.pad(value, ((0, 0), (0, spec.rank - columns)))
+    return wide
+
+
+def check_frozen_columns(update: Tensors, spec: AdapterSpec) -> None:
+    """Raises `AdapterMismatch` where an update moves a column that `spec` freezes."""
+    for name, value in update.items():
+        if np.any(value[:, : spec.frozen_rank]):
+            raise AdapterMismatch(
+                f"adapter tensor {name}: its first {spec.frozen_rank} columns are frozen in this"
+                " stage and must be 0 in an update; it was discarded"
+            )

@@ -1,0 +1,120 @@
+"""The replies of one round: taken as they come, verified, added up, and what they state of privacy.
+
+Data path: requests -> poll until all are there or the round's time is over -> verify -> running
+mean. What a site states of its patients' epsilon is its ledger's figure, which the coordinator
+can't check; it is carried into the release.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ophora_model.adapter_spec import AdapterSpec
+from ophora_model.errors import AdapterMismatch
+from ophora_model.stacking import check_frozen_columns
+from ophora_model.update import Shapes
+from ophora_server.aggregation import RunningMean, verify_update
+from ophora_server.errors import UpdateRejected
+from ophora_server.federation_settings import QuorumSettings
+from ophora_server.run_folder import RunFolder
+from ophora_server.site_link import SiteLink, SiteReply
+
+_POLL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """One round's sum, who is in it, bytes by site, and what each site in it stated.
+
+    `stated` is epsilon and delta by site; an epsilon of None is one that is infinite or missing.
+    """
+
+    mean: RunningMean
+    accepted: list[str] = field(default_factory=list)
+    bytes_received: dict[str, int] = field(default_factory=dict)
+    stated: dict[str, dict[str, float | None]] = field(default_factory=dict)
+
+
+def gather(
+    link: SiteLink,
+    run: RunFolder,
+    requests: Mapping[str, str],
+    *,
+    number: int,
+    quorum: QuorumSettings,
+    shapes: Shapes,
+    adapter: AdapterSpec,
+) -> Gathered:
+    """Take replies to `requests` (request to site code) until all are there or time is over."""
+    gathered = Gathered(mean=RunningMean(shapes))
+    pending = dict(requests)
+    deadline = time.monotonic() + quorum.round_s
+    while pending and time.monotonic() < deadline:
+        for request in list(pending):
+            reply = link.poll(request)
+            if reply is None:
+                continue
+            site = pending.pop(request)
+            gathered.bytes_received[site] = reply.num_bytes
+            values = _take(reply, gathered, quorum.max_update_norm, shapes, adapter)
+            if values["code"] == "ok":
+                gathered.accepted.append(site)
+                gathered.stated[site] = _stated(reply.metrics)
+            run.record("reply", round=number, site=site, bytes=reply.num_bytes, **values)
+        if pending:
+            time.sleep(_POLL_S)
+    for site in pending.values():
+        run.record("reply", round=number, site=site, bytes=0, code="late")
+    gathered.accepted.sort()
+    return gathered
+
+
+def stated_cost(history: Sequence[Mapping[str, Any]]) -> tuple[float | None, float | None]:
+    """Epsilon and delta per patient that hold at every site of all rounds, or two None.
+
+    A ledger's figure counts all that came before, so the last one of each site is its cost; the
+    largest of the sites' counts, since a patient is taken to be at one of them. One site without a
+    finite figure, or a round of before they were kept, leaves no statement.
+    """
+    last: dict[str, Mapping[str, float | None]] = {}
+    for entry in history:
+        stated = entry.get("stated", {})
+        last.update({site: stated.get(site, {}) for site in entry["sites"]})
+    costs = [(each.get("epsilon"), each.get("delta")) for each in last.values()]
+    epsilons = [epsilon for epsilon, _ in costs if epsilon is not None]
+    deltas = [delta for _, delta in costs if delta is not None]
+    if not costs or not len(epsilons) == len(deltas) == len(costs):
+        return None, None
+    return max(epsilons), max(deltas)
+
+
+def _take(
+    reply: SiteReply,
+    gathered: Gathered,
+    max_norm: float,
+    shapes: Shapes,
+    adapter: AdapterSpec,
+) -> dict[str, Any]:
+    """Verify and add one reply; what is wrong with it costs this site's update alone."""
+    if reply.code != "ok":
+        return {"code": reply.code}
+    try:
+        verified = verify_update(reply.tensors, shapes=shapes, max_norm=max_norm)
+        check_frozen_columns(reply.tensors, adapter)
+    except (UpdateRejected, AdapterMismatch):
+        return {"code": "rejected"}  # the reason may hold names that the site chose
+    gathered.mean.add(verified)
+    return {"code": "ok", "update_norm": verified.l2_norm, **reply.metrics}
+
+
+def _stated(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """As JSON can hold it."""
+    values = {name: metrics.get(name) for name in ("epsilon", "delta")}
+    return {
+        name: value if value is not None and math.isfinite(value) else None
+        for name, value in values.items()
+    }
