@@ -104,7 +104,7 @@ def _gaussian_epsilon(noise: float, delta: float) -> float:
 
 def _power(folder: Path, *, quick: bool, seed: int) -> list[Goal]:
     """A quick sample trains too little to be told from no training: its figures aren't judged."""
-    canaries, steps = (16, 4) if quick else (40, 150)
+    canaries, steps = (16, 4) if quick else (40, 400)
     drawn = draw_canaries(f"benchmark {seed}".encode(), canaries)
     clips = _encoded(folder, drawn)
     open_, shown = _attacked(drawn, clips, _privacy(0.0, canaries, steps))
@@ -178,7 +178,7 @@ def _attacked(
     adapter = attach_adapter(base.transformer, spec)
     seen = [clip for clip, canary in zip(clips, drawn, strict=True) if canary.included]
     tune(base, adapter, seen, _plan(spec), privacy, secret=b"s" * 32)
-    scores = membership_scores(base, clips, attacks=("loss",))["loss"]
+    scores = membership_scores(base, clips, attacks=("sima",))["sima"]
     groups: dict[bool, dict[str, list[float]]] = {True: {}, False: {}}
     for canary, score in zip(drawn, scores, strict=True):
         groups[canary.included][canary.patient_id] = [float(score)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ophora_model.adapter import Adapter, attach_adapter
 from ophora_model.adapter_spec import AdapterSpec
@@ -14,7 +15,7 @@ from ophora_model.base import Base, load_base
 from ophora_model.latents import CachedClip, ClipSource, LatentsCache
 from ophora_model.presets import find_preset
 from ophora_model.training_plan import TrainingPlan
-from ophora_model.video import write_video
+from ophora_model.video import read_frames, write_video
 
 BATCH = 4
 KEY = b"benchmark key, not a secret one!"
@@ -72,3 +73,27 @@ def cached(base: Base, sources: Sequence[ClipSource]) -> list[CachedClip]:
         cache = LatentsCache(Path(name), base, key=KEY)
         cache.fill(sources)
         return cache.load(sources)
+
+
+@torch.no_grad()
+def passed(base: Base, sources: Sequence[ClipSource]) -> tuple[Tensor, Tensor]:
+    """What a step needs of its clips, made anew in one pass: posterior parameters and embeddings.
+
+    As the cache makes them, in the base's precision, but neither sealed nor stored.
+    """
+    preset = base.preset
+    assert base.vae is not None
+    clips = [
+        read_frames(
+            source.path,
+            frames=preset.frames,
+            height=preset.height,
+            width=preset.width,
+            fps=preset.fps,
+        )
+        for source in sources
+    ]
+    pixels_BFHWC = torch.from_numpy(np.stack(clips)).to(base.device, torch.float32) / 127.5 - 1
+    with base.autocast():
+        posterior = base.vae.encode(pixels_BFHWC.permute(0, 4, 1, 2, 3)).latent_dist
+    return posterior.parameters, base.encode_text([source.instruction for source in sources])

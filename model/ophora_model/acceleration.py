@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ophora_model.branch_reuse import reusing_branch
 from ophora_model.errors import PlanInvalid
 from ophora_model.strict import check_choice, check_keys, check_number, check_whole
 
@@ -64,9 +65,9 @@ class FasterCache:
     """
 
     kind: ClassVar[str] = "fastercache"
-    branch_every: int = 3
-    branch_below: int = 640
-    decay: float = 0.8
+    branch_every: int = 4
+    branch_below: int = 400
+    decay: float = 0.7
     attention_every: int = 1
     attention_below: int = 681
 
@@ -168,6 +169,16 @@ def accelerated(
     `timestep` gives the current one. What is kept is of one call's video: it must not reach the
     next call's.
     """
+    if isinstance(acceleration, FasterCache) and acceleration.attention_every == 1:
+        with reusing_branch(
+            transformer,
+            every=acceleration.branch_every,
+            below=acceleration.branch_below,
+            decay=acceleration.decay,
+            timestep=timestep,
+        ):
+            yield
+        return
     config = _make_config(acceleration, steps, timestep)
     if config is None:
         yield
@@ -268,11 +279,10 @@ def _make_config(acceleration: Acceleration, steps: int, timestep: Callable[[], 
 def _faster_cache_config(given: FasterCache, timestep: Callable[[], Any]) -> Any:
     from diffusers import FasterCacheConfig
 
-    reused = ("^transformer_blocks.*attn",) if given.attention_every > 1 else ()
     return FasterCacheConfig(
         spatial_attention_block_skip_range=given.attention_every,
         spatial_attention_timestep_skip_range=(-1, given.attention_below),
-        spatial_attention_block_identifiers=reused,
+        spatial_attention_block_identifiers=("^transformer_blocks.*attn",),
         unconditional_batch_skip_range=given.branch_every,
         unconditional_batch_timestep_skip_range=(-1, given.branch_below),
         attention_weight_callback=lambda _: 0.5,

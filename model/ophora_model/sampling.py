@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,9 @@ from ophora_model.acceleration import (
     read_acceleration,
     write_acceleration,
 )
+from ophora_model.architecture import DTYPES
 from ophora_model.errors import Cancelled, PlanInvalid
+from ophora_model.lean import lean
 from ophora_model.presets import Preset
 from ophora_model.strict import check_choice, check_keys, check_number, check_whole
 from ophora_model.video import Frames
@@ -117,10 +119,11 @@ class SamplerRecord:
         compute: str | None = None,
     ) -> SamplerRecord:
         """The preset's defaults, on this machine, with what is given put in their place."""
+        guidance = preset.guidance if guidance is None else guidance
         return cls(
             seed=seed,
             steps=preset.sampling_steps if steps is None else steps,
-            guidance=preset.guidance if guidance is None else guidance,
+            guidance=guidance,
             dynamic_guidance=preset.dynamic_guidance,
             frames=preset.frames,
             height=preset.height,
@@ -128,7 +131,7 @@ class SamplerRecord:
             fps=preset.fps,
             scheduler=SCHEDULERS[0],
             compute=_own_compute(preset) if compute is None else compute,
-            acceleration=NoAcceleration() if acceleration is None else acceleration,
+            acceleration=_chosen(preset, guidance) if acceleration is None else acceleration,
             compile=compile,
         )
 
@@ -152,6 +155,7 @@ class Generator:
         self.base = base
         self._busy = threading.Lock()
         self._forwards: list[Callable[..., Any]] = []
+        self._unprompted: Tensor | None = None
         self._pipeline = CogVideoXPipeline(
             tokenizer=None,
             text_encoder=None,
@@ -206,7 +210,7 @@ class Generator:
         pipeline = self._pipeline
         with (
             self._held(),
-            self._compiled() if record.compile else nullcontext(),
+            self._compiled() if record.compile else lean(pipeline.transformer, self.base.compute),
             accelerated(
                 pipeline.transformer,
                 record.acceleration,
@@ -264,14 +268,16 @@ class Generator:
         import torch
 
         base = self.base
-        dtype = self._pipeline.transformer.dtype
+        dtype = DTYPES[base.preset.dtype]  # the weights' own, whatever they are held in now
         seeds = [torch.Generator().manual_seed(record.seed + k) for k in range(len(prompts))]
         with torch.no_grad():
-            embeddings = base.encode_text([*prompts, ""]).to(base.device, dtype)
-            negative = embeddings[-1:].expand(len(prompts), -1, -1)
+            if self._unprompted is None:
+                self._unprompted = base.encode_text([""]).to(base.device, dtype)
+            embeddings = base.encode_text(prompts).to(base.device, dtype)
+            negative = self._unprompted.expand(len(prompts), -1, -1)
             with base.autocast():
                 made: Tensor = self._pipeline(
-                    prompt_embeds=embeddings[:-1],
+                    prompt_embeds=embeddings,
                     negative_prompt_embeds=negative,
                     height=record.height,
                     width=record.width,
@@ -300,6 +306,11 @@ def _after_step(
         return values
 
     return after_step
+
+
+def _chosen(preset: Preset, guidance: float) -> Acceleration:
+    """What benchmarks/sampling.py has shown to stay within 1 % of plain sampling."""
+    return FasterCache() if preset.name == "tiny" and guidance > 1 else NoAcceleration()
 
 
 def _own_compute(preset: Preset) -> str:

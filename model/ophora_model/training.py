@@ -27,6 +27,7 @@ from ophora_model.adapter import Adapter, shapes_hash
 from ophora_model.base import Base
 from ophora_model.errors import BaseMissing, Cancelled, NonFiniteLoss, PlanInvalid
 from ophora_model.latents import CachedClip
+from ophora_model.lean import lean
 from ophora_model.timesteps import Interval
 from ophora_model.training_draws import Place, draw_place, epoch_order, losses_of
 from ophora_model.training_plan import TrainingPlan
@@ -92,16 +93,17 @@ def train(
     run.resume(checkpointing)
     began = time.monotonic()
     losses = []
-    while run.state.step < plan.steps:
-        if cancelled is not None and cancelled():
-            run.save(checkpointing)
-            raise Cancelled(f"stopped at step {run.state.step} of {plan.steps}")
-        report = run.step()
-        losses.append(report.loss)
-        if on_step is not None:
-            on_step(report)
-        if checkpointing is not None and report.step % checkpointing.every == 0:
-            run.save(checkpointing)
+    with lean(base.transformer, base.compute):
+        while run.state.step < plan.steps:
+            if cancelled is not None and cancelled():
+                run.save(checkpointing)
+                raise Cancelled(f"stopped at step {run.state.step} of {plan.steps}")
+            report = run.step()
+            losses.append(report.loss)
+            if on_step is not None:
+                on_step(report)
+            if checkpointing is not None and report.step % checkpointing.every == 0:
+                run.save(checkpointing)
     run.save(checkpointing)
     average = {name: value.cpu().numpy() for name, value in run.state.average.items()}
     return TrainingResult(

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from diffusers import CogVideoXPipeline
 
 from ophora_model.acceleration import FasterCache, FirstBlock, MagCache, NoAcceleration, Pab
 from ophora_model.base import load_base
@@ -141,8 +142,42 @@ def test_a_record_says_all_that_decides_the_video():
         *("frames", "height", "width", "fps", "scheduler", "compute"),
         *("acceleration", "compile"),
     }
-    assert RECORD.to_dict()["acceleration"] == {"kind": "none"}
     assert RECORD.compile is False
+
+
+def test_a_preset_samples_with_the_acceleration_that_was_measured_for_it():
+    assert RECORD.acceleration == FasterCache()
+    unguided = SamplerRecord.of_preset(TINY, seed=5, guidance=1.0)
+    assert unguided.acceleration == NoAcceleration()
+    large = SamplerRecord.of_preset(find_preset("cogvideox-2b"), seed=5)
+    assert large.acceleration == NoAcceleration()
+
+
+def test_a_full_record_gives_the_latents_of_diffusers_own_pipeline(generator, plain):
+    base, record = generator.base, record_with(NoAcceleration())
+    pipeline = CogVideoXPipeline(
+        tokenizer=None,
+        text_encoder=None,
+        vae=base.vae,
+        transformer=base.transformer,
+        scheduler=base.scheduler,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    prompted, unprompted = base.encode_text(["a red disc"]), base.encode_text([""])
+    with torch.no_grad(), base.autocast():
+        own = pipeline(
+            prompt_embeds=prompted,
+            negative_prompt_embeds=unprompted,
+            height=record.height,
+            width=record.width,
+            num_frames=record.frames,
+            num_inference_steps=record.steps,
+            guidance_scale=record.guidance,
+            generator=torch.Generator().manual_seed(record.seed),
+            max_sequence_length=base.preset.text_length,
+            output_type="latent",
+        ).frames
+    assert torch.equal(plain, own)
 
 
 @pytest.mark.parametrize("key", ["acceleration", "compute", "seed"])
