@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ophora_client.clip_sources import clip_sources
+from ophora_client.clip_sources import clip_sources, hold_out_patients
 from ophora_client.errors import SiteInvalid
 from ophora_client.local_processes import Tracker, agreed, open_accelerator, shard
 from ophora_client.site import Site
@@ -100,7 +100,10 @@ class LocalTuning:
         A run of the same plan that was stopped goes on where it was. Raises `SiteInvalid` where
         there is no clip of this stage, and what `training.train` raises.
         """
-        sources = clip_sources(self._site.manifest_path, self._site.clips_dir, self._plan.stage)
+        site = self._site
+        share = site.settings.audit.held_out_share
+        hold_out_patients(site.manifest_path, key=site.key(), share=share)
+        sources = clip_sources(site.manifest_path, site.clips_dir, self._plan.stage)
         if not sources:
             stage = self._plan.stage
             raise SiteInvalid(f"clips of stage {stage}: none; `ophora site curate` makes them")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ophora_client.clip_sources import hold_out_patients
 from ophora_client.local_round import LocalRounds, RoundLog
 from ophora_client.policy import SitePolicy
 from ophora_client.site import Site
@@ -22,6 +23,8 @@ def open_rounds(folder: Path, tuner: Tuner | None = None) -> LocalRounds:
     ledger = site.open_ledger()
     log = RoundLog(site.logs_dir)
     if tuner is None:
+        share = site.settings.audit.held_out_share
+        hold_out_patients(site.manifest_path, key=site.key(), share=share)
         tuner = model = ModelTuner(
             preset=policy.preset,
             base_folder=policy.base_folder,

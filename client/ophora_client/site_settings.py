@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from ophora_client.clip_sources import AuditTable
 from ophora_client.errors import SiteInvalid
 from ophora_client.policy import FederationLimits
 from ophora_curation.errors import SettingsError
@@ -83,6 +84,7 @@ class SiteSettings:
     privacy: PrivacyTable = field(default_factory=PrivacyTable)
     model: ModelTable = field(default_factory=ModelTable)
     federation: FederationLimits = field(default_factory=FederationLimits)
+    audit: AuditTable = field(default_factory=AuditTable)
 
 
 def parse_settings(text: str) -> SiteSettings:

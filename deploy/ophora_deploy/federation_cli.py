@@ -1,4 +1,4 @@
-"""`ophora federation run | status | policy | gate | publish | verify`: the coordinator's commands.
+"""`ophora federation run | status | audit | policy | gate | publish | verify`: its commands.
 
 `run` starts the SuperLink, its executor and the front, registers the public keys in RUN/sites/,
 runs what is left of the rounds and stops everything. Sites on other machines connect with
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ophora_deploy.audit_cli import audit
 from ophora_deploy.gate_cli import gate, policy_app, publish, verify
 from ophora_server.run_folder import RunFolder
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(policy_app, name="policy", help="Sign and show the thresholds of a release.")
+app.command()(audit)
 app.command()(gate)
 app.command()(publish)
 app.command()(verify)

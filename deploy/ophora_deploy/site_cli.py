@@ -1,4 +1,4 @@
-"""`ophora site`: the client's commands, and `key | serve` to join a coordinator elsewhere."""
+"""`ophora site`: the client's commands, and what takes more than it: keys, rounds, canaries."""
 
 import time
 from pathlib import Path
@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from ophora_client.site_cli import app as client_app
+from ophora_deploy.audit_cli import plant
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(client_app)
+app.command("plant-canaries")(plant)
 
 SiteFolder = Annotated[Path, typer.Option("--site", help="The site's folder.")]
 

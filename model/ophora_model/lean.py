@@ -41,8 +41,8 @@ def lean(transformer: CogVideoXTransformer3DModel, compute: torch.dtype) -> Iter
         return
     with ExitStack() as changes:
         changes.enter_context(_held(_frozen(transformer), compute))
-        for layer, forward in _adapted(transformer, compute):
-            changes.enter_context(_put(layer, "forward", forward))
+        for layer, name in _adapted(transformer):
+            changes.enter_context(_put(layer, "forward", adapted_forward(layer, name, compute)))
         for block in transformer.transformer_blocks:
             changes.enter_context(_put(block, "forward", block_forward(block)))
         if compute == torch.bfloat16 and _device(transformer).type == "cpu":
@@ -94,25 +94,29 @@ def _frozen(transformer: nn.Module) -> list[nn.Parameter]:
     return [weight for weight in weights if not weight.requires_grad]
 
 
-def _adapted(transformer: nn.Module, compute: torch.dtype) -> list[tuple[nn.Module, Any]]:
-    """Layers with one adapter of the plain kind, each with a forward that takes its place."""
+def _adapted(transformer: nn.Module) -> list[tuple[nn.Module, str]]:
+    """Layers with one adapter of the plain kind, and its name; others stay peft's."""
     from peft.tuners.lora import Linear
 
-    found: list[tuple[nn.Module, Any]] = []
+    found: list[tuple[nn.Module, str]] = []
     for layer in transformer.modules():
         if not isinstance(layer, Linear) or layer.merged or layer.disable_adapters:
             continue
         names = [name for name in layer.active_adapters if name in layer.lora_A]
-        base = layer.get_base_layer()
-        if len(names) != 1 or names[0] in layer.lora_variant or type(base) is not nn.Linear:
-            continue
-        (name,) = names
-        if isinstance(layer.lora_dropout[name], nn.Identity) and not layer.lora_bias[name]:
-            down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
-            if not down.requires_grad:
-                scale = float(layer.scaling[name])
-                found.append((layer, adapted_forward(base, down, up, scale, compute)))
+        if len(names) == 1 and _is_plain(layer, names[0]):
+            found.append((layer, names[0]))
     return found
+
+
+def _is_plain(layer: Any, name: str) -> bool:
+    """A linear layer, no dropout, no bias, no variant, A frozen."""
+    return (
+        type(layer.get_base_layer()) is nn.Linear
+        and name not in layer.lora_variant
+        and isinstance(layer.lora_dropout[name], nn.Identity)
+        and not layer.lora_bias[name]
+        and not layer.lora_A[name].weight.requires_grad
+    )
 
 
 def _gelus(transformer: nn.Module) -> list[nn.Module]:

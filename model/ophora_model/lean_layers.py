@@ -23,14 +23,20 @@ def gelu_by_table(given: Tensor) -> Tensor:
     return made
 
 
-def adapted_forward(
-    base: nn.Linear, down: Tensor, up: Tensor, scale: float, compute: torch.dtype
-) -> Callable[[Tensor], Tensor]:
-    """A forward for x W^T + b + scale x A^T B^T with A frozen: gradients of x and B alone."""
+def adapted_forward(layer: Any, name: str, compute: torch.dtype) -> Callable[[Tensor], Tensor]:
+    """A forward of peft's layer for x W^T + b + scale x A^T B^T: gradients of x and B alone.
+
+    Where B is a stand-in at the time of a call (patient_gradients.py), that call is peft's own.
+    """
+    own, base, scale = layer.forward, layer.get_base_layer(), float(layer.scaling[name])
 
     def forward(x: Tensor) -> Tensor:
-        made: Tensor = _AdaptedLinear.apply(  # type: ignore[no-untyped-call]
-            x, base.weight, base.bias, down, up, scale, compute
+        down, up = layer.lora_A[name], layer.lora_B[name]
+        if type(up) is not nn.Linear:
+            made: Tensor = own(x)
+            return made
+        made = _AdaptedLinear.apply(  # type: ignore[no-untyped-call]
+            x, base.weight, base.bias, down.weight, up.weight, scale, compute
         )
         return made
 

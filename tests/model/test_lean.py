@@ -12,8 +12,10 @@ from ophora_model.adapter import attach_adapter
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.lean import lean
 from ophora_model.lean_layers import gelu_by_table
+from ophora_model.patient_gradients import PatientGradients
 from ophora_model.timesteps import Interval
 from ophora_model.training_draws import draw_place, losses_of
+from ophora_privacy.performance import PerformanceSettings
 
 WIDE = AdapterSpec(
     rank=4, alpha=6.0, targets=("attn1.to_q", "ff.net.0.proj", "norm1.linear"), seed=3
@@ -34,14 +36,17 @@ def losses_and_gradients(base, places, parameters, *, leanly):
     return losses.detach(), torch.cat([gradient.flatten() for gradient in gradients])
 
 
-def adapted(base, spec):
-    """An adapter that does something: B is zero at first."""
-    parameters = attach_adapter(base.transformer, spec).parameters()
+def filled(parameters):
+    """B factors that do something: they are zero at first."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in parameters:
             parameter.copy_(0.02 * torch.randn(parameter.shape, generator=generator))
     return parameters
+
+
+def adapted(base, spec):
+    return filled(attach_adapter(base.transformer, spec).parameters())
 
 
 def off(one, other):
@@ -78,6 +83,21 @@ def test_in_bfloat16_gradients_are_as_near_to_float32_as_before(tiny_base, cache
     _, own = losses_and_gradients(halved, places, parameters, leanly=False)
     _, made = losses_and_gradients(halved, places, parameters, leanly=True)
     assert 0 < off(made, exact) < 1.2 * off(own, exact)
+
+
+def test_rows_by_patient_are_the_same_inside(tiny_base, cached_clips, small_spec):
+    adapter = attach_adapter(tiny_base.transformer, small_spec)
+    filled(adapter.parameters())
+    base = replace(tiny_base, compute=torch.float32)
+    places = places_of(base, cached_clips(["p1", "p2", "p3"]))
+    for path in ("one-by-one", "vectorised"):
+        rows = []
+        for context in (nullcontext(), lean(base.transformer, base.compute)):
+            gradients = PatientGradients(base, adapter, PerformanceSettings(path=path))
+            with context:
+                passes = list(gradients.rows([places[:2], places[2:]]))
+            rows.append(torch.cat([row.flatten() for each in passes for row in each.tensors]))
+        assert off(rows[1], rows[0]) < 1e-6
 
 
 @pytest.mark.parametrize("raises", [False, True])
