@@ -170,7 +170,7 @@ def test_however_the_host_ends_its_worker_ends_and_its_job_goes_on_later(
 def run_host(data: Path, *more: str) -> subprocess.CompletedProcess[str]:
     script = Path(__file__).parent / "support" / "fake_host.py"
     return subprocess.run(
-        [sys.executable, str(script), str(data), *more], capture_output=True, text=True, timeout=30
+        [sys.executable, str(script), str(data), *more], capture_output=True, text=True, timeout=120
     )
 
 
