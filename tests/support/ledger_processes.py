@@ -12,6 +12,7 @@ import json
 import math
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -68,8 +69,8 @@ def _crash(folder: Path, runs: int, seed: int) -> dict[str, float]:
     length_s = _length_of_a_round(folder)
     announced: list[int] = []
     result = {"kills": 0, "lost": 0, "unopened": 0, "behind": 0}
-    for _ in range(runs):
-        announced += _killed(folder, rng.uniform(0, 3 * length_s))
+    for number in range(runs):
+        announced += _killed(folder, rng.uniform(0, 3 * length_s), spending=bool(number % 2))
         result["kills"] += 1
         head = read_head(ledger.path)
         try:
@@ -98,13 +99,19 @@ def _length_of_a_round(folder: Path) -> float:
     return (time.monotonic() - start_s) / 3
 
 
-def _killed(folder: Path, after_s: float) -> list[int]:
-    """The entries that a process had announced when it was killed."""
+def _killed(folder: Path, after_s: float, *, spending: bool) -> list[int]:
+    """The entries that a process had announced when it was killed.
+
+    It is killed so long after its start or, when `spending`, after its first announcement, which a
+    busy machine may put off for longer than the rounds took while it was quiet.
+    """
     reading, writing = os.pipe()
     process = os.fork()
     if process == 0:
         _spend_for_ever(folder, writing)
     os.close(writing)
+    if spending:
+        select.select([reading], [], [])
     time.sleep(after_s)
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)

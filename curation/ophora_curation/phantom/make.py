@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from datetime import timedelta
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -21,6 +20,7 @@ from ophora_curation.phantom.look import draw_eye_look
 from ophora_curation.phantom.request import PhantomRequest
 from ophora_curation.phantom.script import write_script
 from ophora_curation.phantom.speech import load_voice
+from ophora_curation.process_pool import process_pool
 
 __all__ = ["PhantomRequest", "make_phantoms"]
 
@@ -51,16 +51,12 @@ def _run(request: PhantomRequest) -> Iterator[tuple[int, list[Path]]]:
             yield index, make_patient(request, index)
         return
     workers = min(request.workers, request.patients)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with process_pool(workers) as pool:
         jobs = {
             pool.submit(make_patient, request, index): index for index in range(request.patients)
         }
-        try:
-            for job in as_completed(jobs):
-                yield jobs[job], job.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for job in as_completed(jobs):
+            yield jobs[job], job.result()
 
 
 def make_patient(request: PhantomRequest, index: int) -> list[Path]:

@@ -8,13 +8,12 @@ seeds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import numpy as np
 
 from ophora_curation.phases import PHASES
+from ophora_curation.process_pool import process_pool
 from ophora_deploy.demo.plan import DemoPlan
 from ophora_model.judge import Judge, LabelledClip, train_judge
 from ophora_model.presets import find_preset
@@ -69,7 +68,7 @@ def prepare_judge(plan: DemoPlan, progress: Progress) -> tuple[Judge, Skill, dic
         for phase in range(len(PHASES))
     ]
     clips: list[LabelledClip] = []
-    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+    with process_pool(WORKERS) as pool:
         for clip in pool.map(_render, jobs, chunksize=12):
             clips.append(clip)
             progress(len(clips), len(jobs) + plan.judge_epochs * 12)
