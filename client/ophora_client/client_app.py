@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,20 @@ from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 from numpy.typing import NDArray
 
-from ophora_client.egress import Outgoing, outgoing_decline, outgoing_update, pack
+from ophora_client.egress import (
+    Outgoing,
+    outgoing_advert,
+    outgoing_answer,
+    outgoing_decline,
+    outgoing_update,
+    pack,
+)
 from ophora_client.errors import Declined
 from ophora_client.site_rounds import read_policy
 from ophora_client.trainer_channel import TrainerChannel
 
 SITE_VARIABLE = "OPHORA_SITE"
+_EXCHANGE_S = 600.0
 
 app = ClientApp()
 
@@ -29,17 +38,27 @@ app = ClientApp()
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """One round at this site."""
+    return _reply(message, _tune)
+
+
+@app.query("secure_sum")
+def secure_sum(message: Message, context: Context) -> Message:
+    """One exchange of a secure sum, after the round was tuned."""
+    return _reply(message, _exchange)
+
+
+def _reply(message: Message, answer: Callable[[Message], Outgoing]) -> Message:
     try:
-        outgoing = _answer(message)
+        outgoing = _answer(message, answer)
     except Exception as error:  # the process' edge: no text of an error may leave, or be logged
         logging.getLogger("ophora.client").error("round failed: %s", type(error).__name__)
         outgoing = outgoing_decline("internal-error")
     return Message(pack(outgoing), reply_to=message)
 
 
-def _answer(message: Message) -> Outgoing:
+def _answer(message: Message, answer: Callable[[Message], Outgoing]) -> Outgoing:
     try:
-        return _tune(message)
+        return answer(message)
     except Declined as declined:
         return outgoing_decline(declined.code)
 
@@ -47,14 +66,30 @@ def _answer(message: Message) -> Outgoing:
 def _tune(message: Message) -> Outgoing:
     site = Path(os.environ[SITE_VARIABLE])
     policy = read_policy(site)
-    plan = message.content.config_records["plan"]["plan"]
+    asked = message.content.config_records["plan"]
+    attempt = str(asked["attempt"])
     arrays = message.content.array_records["adapter"]
     start: dict[str, NDArray[np.float32]] = {name: each.numpy() for name, each in arrays.items()}
     with TrainerChannel(site) as trainer:
-        reply = trainer.tune(str(plan), start, timeout_s=policy.limits.max_round_s)
+        reply = trainer.tune(
+            str(asked["plan"]), start, timeout_s=policy.limits.max_round_s, attempt=attempt
+        )
+    if attempt:
+        return outgoing_advert(reply.message, reply.metrics, share_loss=policy.share_loss)
     return outgoing_update(
         reply.tensors,
         reply.metrics,
         announced={name: value.shape for name, value in start.items()},
         share_loss=policy.share_loss,
     )
+
+
+def _exchange(message: Message) -> Outgoing:
+    site = Path(os.environ[SITE_VARIABLE])
+    asked = message.content.config_records["exchange"]
+    exchange, sent = str(asked["exchange"]), asked["message"]
+    if not isinstance(sent, bytes):
+        raise Declined("secure-sum", "a message that is no bytes")
+    with TrainerChannel(site) as trainer:
+        answer = trainer.exchange(str(asked["attempt"]), exchange, sent, timeout_s=_EXCHANGE_S)
+    return outgoing_answer(exchange, answer)

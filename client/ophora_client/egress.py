@@ -1,8 +1,9 @@
 """Every message that leaves a site is built here, from one closed schema; all else is refused.
 
 A reply holds a code, named scalars, and for the code "ok" float32 tensors with exactly the names
-and shapes that the coordinator announced. No text but the code, no key but those listed, no value
-that is not a finite number (epsilon alone may be infinite: a site without noise must say so).
+and shapes that the coordinator announced; in a round with secure aggregation, in their place, one
+message of its protocol, strictly read. No text but the code, no key but those listed, no value that
+is not a finite number (epsilon alone may be infinite: a site without noise must say so).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ DECLINE_CODES = (
     "non-finite",
     "preset",
     "privacy",
+    "secure-sum",
     "stage",
     "timeout",
     "trainer-unavailable",
@@ -49,6 +51,7 @@ class Outgoing:
     tensors: Mapping[str, NDArray[np.float32]]
     metrics: Mapping[str, float]
     made_by: object
+    message: bytes = b""
 
     def __post_init__(self) -> None:
         if self.made_by is not _MADE_HERE:
@@ -63,13 +66,25 @@ def outgoing_update(
     share_loss: bool,
 ) -> Outgoing:
     """A round's update and its scalars. Raises EgressRefused on anything outside the schema."""
-    allowed = (*ALLOWED_METRICS, LOSS) if share_loss else ALLOWED_METRICS
     if set(tensors) != set(announced):
         surplus = len(set(tensors) ^ set(announced))
         raise EgressRefused(f"{surplus} tensor names: must be exactly those announced")
     checked = {name: _check_tensor(tensors[name], announced[name]) for name in sorted(announced)}
-    values = {name: _check_scalar(name, value, allowed) for name, value in metrics.items()}
+    values = _check_scalars(metrics, share_loss)
     return Outgoing(code="ok", tensors=checked, metrics=values, made_by=_MADE_HERE)
+
+
+def outgoing_advert(message: bytes, metrics: Mapping[str, Any], *, share_loss: bool) -> Outgoing:
+    """A round's keys for a secure sum and its scalars; the update itself stays at the site."""
+    values = _check_scalars(metrics, share_loss)
+    _check_message(message, "tune")
+    return Outgoing(code="ok", tensors={}, metrics=values, made_by=_MADE_HERE, message=message)
+
+
+def outgoing_answer(exchange: str, message: bytes) -> Outgoing:
+    """The answer to one exchange of a secure sum: a message of the kind that it asks for."""
+    _check_message(message, exchange)
+    return Outgoing(code="ok", tensors={}, metrics={}, made_by=_MADE_HERE, message=message)
 
 
 def outgoing_decline(code: str) -> Outgoing:
@@ -86,7 +101,10 @@ def pack(outgoing: Outgoing) -> Any:
     if not isinstance(outgoing, Outgoing):
         raise EgressRefused(f"{type(outgoing).__name__}: build it with outgoing_update first")
     content = RecordDict({"status": ConfigRecord({"code": outgoing.code})})
-    if outgoing.code == "ok":
+    if outgoing.message:
+        content["secure-sum"] = ConfigRecord({"message": outgoing.message})
+        content["metrics"] = MetricRecord(dict(outgoing.metrics))
+    elif outgoing.code == "ok":
         arrays = {name: Array(value) for name, value in outgoing.tensors.items()}
         content["update"] = ArrayRecord(arrays)
         content["metrics"] = MetricRecord(dict(outgoing.metrics))
@@ -101,6 +119,30 @@ def _check_tensor(value: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
     if not np.isfinite(value).all():
         raise EgressRefused("tensor: must be finite")
     return np.ascontiguousarray(value)
+
+
+def _check_message(message: Any, exchange: str) -> None:
+    from ophora_privacy.errors import MessageRefused
+    from ophora_privacy.secure_sum import messages
+
+    kinds: dict[str, type[messages.SiteMessage]] = {
+        "tune": messages.KeyAdvert,
+        "share-keys": messages.SharedKeys,
+        "masked-input": messages.MaskedInput,
+        "confirm": messages.Confirmation,
+        "unmask": messages.UnmaskShares,
+    }
+    if exchange not in kinds or type(message) is not bytes:
+        raise EgressRefused("secure sum: must be the answer to one of its exchanges")
+    try:
+        kinds[exchange].from_bytes(message)
+    except MessageRefused as error:
+        raise EgressRefused(f"secure sum: {error}") from error
+
+
+def _check_scalars(metrics: Mapping[str, Any], share_loss: bool) -> dict[str, float]:
+    allowed = (*ALLOWED_METRICS, LOSS) if share_loss else ALLOWED_METRICS
+    return {name: _check_scalar(name, value, allowed) for name, value in metrics.items()}
 
 
 def _check_scalar(name: str, value: Any, allowed: tuple[str, ...]) -> float:

@@ -1,23 +1,25 @@
 """One round at the site, in its fixed order: plan, policy, clips, budget, tuning, update.
 
 Data path: plan and adapter from the coordinator -> `check_plan` -> ledger reservation on disk ->
-`Tuner.tune` -> update and scalars, for `egress` to check. A plan that the site doesn't agree to
-raises Declined before anything is spent; after the reservation the budget stays spent whatever
-happens. Losses go to the site's own log and nowhere else.
+`Tuner` -> update and scalars, for `egress` to check; or, in a round with secure aggregation, a
+contribution that leaves this process masked only (`secure_half`). A plan that the site doesn't
+agree to raises Declined before anything is spent; after the reservation the budget stays spent
+whatever happens. Losses go to the site's own log and nowhere else.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from ophora_client.errors import Declined
+from ophora_client.errors import Declined, SiteInvalid
 from ophora_client.policy import SitePolicy, check_plan
+from ophora_client.roster import Membership
+from ophora_client.round_log import RoundLog
+from ophora_client.secure_half import SecureHalf
 from ophora_client.tuner import Tuned, Tuner
 from ophora_model.errors import (
     AdapterMismatch,
@@ -29,98 +31,103 @@ from ophora_model.errors import (
 )
 from ophora_model.round_plan import RoundPlan
 from ophora_model.update import Tensors, check_tensors
-from ophora_privacy.accountant import Epsilon
-from ophora_privacy.errors import BudgetExceeded, NonFiniteGradient, PrivacyError
-from ophora_privacy.ledger import Ledger
+from ophora_privacy.errors import BudgetExceeded, InvalidPlan, NonFiniteGradient, PrivacyError
+from ophora_privacy.features import DistributedNoise, Features, LocalNoise
+from ophora_privacy.ledger import Ledger, Reservation
 from ophora_privacy.plan import PrivacyPlan
+from ophora_privacy.secure_sum import Layout, RingVector, SecureSumPlan
 
-_PROGRESS_EVERY_S = 0.5
+_FOR_THE_GRID = "grid"  # the attempt of a plan that only says on which grid a contribution lies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalResult:
-    """What a round gave: the update, and scalars of which egress lets the allowed ones pass."""
+    """What a round gave: the update, and scalars of which egress lets the allowed ones pass.
+
+    In a round with secure aggregation the update is empty and `contribution` holds what goes into
+    the secure sum.
+    """
 
     update: Tensors
     metrics: Mapping[str, float]
+    contribution: RingVector | None = None
 
 
-class RoundLog:
-    """The site's own record of its rounds: numbers only, in `folder`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Agreed:
+    """A plan that the site takes part in."""
 
-    `rounds.jsonl` has a line for each round; `progress.json` is the step being taken now.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._rounds = folder / "rounds.jsonl"
-        self._progress = folder / "progress.json"
-        self._last = 0.0
-
-    def step(self, plan: RoundPlan, step: int, steps: int, loss: float) -> None:
-        """Note a step; written at most twice a second, and at the end."""
-        now = time.monotonic()
-        if step < steps and now - self._last < _PROGRESS_EVERY_S:
-            return
-        self._last = now
-        part = self._progress.with_suffix(".part")
-        place = {"run_id": plan.run_id, "stage": plan.stage, "round": plan.round}
-        shown = loss if math.isfinite(loss) else None
-        part.write_text(json.dumps({**place, "step": step, "steps": steps, "loss": shown}))
-        part.replace(self._progress)
-
-    def done(self, plan: RoundPlan, tuned: Tuned, epsilon: Epsilon) -> None:
-        """Note a finished round."""
-        self._append(
-            {
-                "run_id": plan.run_id,
-                "stage": plan.stage,
-                "round": plan.round,
-                "steps": tuned.steps,
-                "seconds": round(tuned.seconds, 3),
-                "losses": [round(loss, 6) for loss in tuned.losses],
-                "epsilon": epsilon.value if math.isfinite(epsilon.value) else "inf",
-                "epsilon_method": epsilon.method,
-            }
-        )
-
-    def declined(self, code: str, detail: str) -> None:
-        """Note why a round was declined; the detail holds numbers and settings only."""
-        self._append({"declined": code, "detail": detail})
-
-    def _append(self, entry: Mapping[str, object]) -> None:
-        with self._rounds.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"time": round(time.time(), 3), **entry}) + "\n")
+    plan: RoundPlan
+    privacy: PrivacyPlan
+    features: Features
 
 
 class LocalRounds:
-    """Runs rounds at one site. One round at a time."""
+    """Runs rounds at one site. One round at a time.
 
-    def __init__(self, policy: SitePolicy, ledger: Ledger, tuner: Tuner, log: RoundLog) -> None:
+    `membership` is asked for in every round, since the roster may be pinned anew meanwhile.
+    """
+
+    def __init__(
+        self,
+        policy: SitePolicy,
+        ledger: Ledger,
+        tuner: Tuner,
+        log: RoundLog,
+        membership: Callable[[], Membership | None] = lambda: None,
+    ) -> None:
         self._policy = policy
         self._ledger = ledger
         self._tuner = tuner
         self._log = log
+        self._membership = membership
 
     def run(self, plan_json: str, start: Tensors, *, cancelled: Callable[[], bool]) -> LocalResult:
         """Run one round. Raises Declined, with a code that may leave the site."""
         try:
-            plan, privacy = self._agree(plan_json, start)
-            return self._train(plan, privacy, start, cancelled)
+            return self._train(self._agree(plan_json, start), start, cancelled)
         except Declined as declined:
             self._log.declined(declined.code, str(declined))
             raise
 
-    def _agree(self, plan_json: str, start: Tensors) -> tuple[RoundPlan, PrivacyPlan]:
+    def join(
+        self, plan_json: str, start: Tensors, attempt: str, contribution: RingVector
+    ) -> SecureHalf:
+        """This site's half of one attempt at the round's secure sum. Raises Declined."""
+        agreed = self._read(plan_json)
+        secure, membership = agreed.features.secure, self._member()
+        if secure is None or membership is None:
+            raise Declined("secure-sum", "the round plan or the site is without it")
+        try:
+            plan = self._secure_plan(agreed, start, attempt)
+            half = secure.site_half(plan, membership.identity, membership.roster)
+        except InvalidPlan as error:
+            raise Declined("secure-sum", str(error)) from error
+        return SecureHalf(attempt, half, contribution)
+
+    def declined(self, declined: Declined) -> None:
+        """Note what was declined after the tuning."""
+        self._log.declined(declined.code, str(declined))
+
+    def _read(self, plan_json: str) -> _Agreed:
         try:
             plan = RoundPlan.from_json(plan_json)
             privacy = PrivacyPlan.from_dict(plan.privacy)
+            features = Features.from_list(plan.features)
         except (ModelError, PrivacyError, TypeError, KeyError) as error:
             raise Declined("bad-plan", f"{type(error).__name__}") from error
+        return _Agreed(plan=plan, privacy=privacy, features=features)
+
+    def _agree(self, plan_json: str, start: Tensors) -> _Agreed:
+        agreed = self._read(plan_json)
+        plan = agreed.plan
+        member = self._member() if agreed.features.secure is not None else None
         check_plan(
             plan,
-            privacy,
+            agreed.privacy,
             self._policy,
+            features=agreed.features,
+            roster=member.roster if member is not None else None,
             base_fingerprint=self._tuner.base_fingerprint,
             code_version=importlib.metadata.version("ophora-federated"),
         )
@@ -134,19 +141,33 @@ class LocalRounds:
             raise Declined("internal-error", str(error)) from error
         if num_clips == 0:
             raise Declined("no-clips", f"no clip for stage {plan.stage}")
-        return plan, privacy
+        return agreed
 
-    def _train(
-        self, plan: RoundPlan, privacy: PrivacyPlan, start: Tensors, cancelled: Callable[[], bool]
-    ) -> LocalResult:
+    def _member(self) -> Membership | None:
+        try:
+            return self._membership()
+        except SiteInvalid as error:
+            raise Declined("secure-sum", str(error)) from error
+
+    def _train(self, agreed: _Agreed, start: Tensors, cancelled: Callable[[], bool]) -> LocalResult:
+        plan, privacy = agreed.plan, agreed.privacy
+
         def on_step(step: int, steps: int, loss: float) -> None:
             self._log.step(plan, step, steps, loss)
 
+        watched: dict[str, Any] = {"on_step": on_step, "cancelled": cancelled}
         try:
+            secure_plan = self._grid_plan(agreed, start)
             reservation = self._ledger.reserve(
-                privacy, run_id=plan.run_id, stage=plan.stage, round=plan.round
+                privacy,
+                run_id=plan.run_id,
+                stage=plan.stage,
+                round=plan.round,
+                shared=agreed.features.accounted(privacy),
             )
-            tuned = self._tuner.tune(plan, privacy, start, on_step=on_step, cancelled=cancelled)
+            tuned, contribution = self._tune(agreed, start, secure_plan, watched)
+        except InvalidPlan as error:
+            raise Declined("bad-plan", str(error)) from error
         except BudgetExceeded as error:
             raise Declined("budget", str(error)) from error
         except (NonFiniteLoss, NonFiniteGradient) as error:
@@ -155,6 +176,51 @@ class LocalRounds:
             raise Declined("cancelled", str(error)) from error
         self._ledger.settle(reservation, steps=tuned.steps)
         self._log.done(plan, tuned, reservation.epsilon)
+        return LocalResult(
+            update={} if contribution is not None else tuned.update,
+            metrics=self._metrics(tuned, reservation),
+            contribution=contribution,
+        )
+
+    def _tune(
+        self,
+        agreed: _Agreed,
+        start: Tensors,
+        secure_plan: SecureSumPlan | None,
+        watched: Mapping[str, Any],
+    ) -> tuple[Tuned, RingVector | None]:
+        plan, privacy = agreed.plan, agreed.privacy
+        match agreed.features.noise:
+            case DistributedNoise() as noise:
+                assert secure_plan is not None  # Features takes no distributed noise without
+                total = noise.site_half(secure_plan, privacy)
+                tuned = self._tuner.tune_patients(
+                    plan, privacy, start, total.add, steps=noise.steps_per_patient, **watched
+                )
+                return tuned, total.noisy_input()
+            case LocalNoise() as noise:
+                tuned = self._tuner.tune(plan, privacy, start, **watched)
+                if secure_plan is None:
+                    return tuned, None
+                return tuned, noise.site_half(secure_plan, dict(tuned.update))
+
+    def _grid_plan(self, agreed: _Agreed, start: Tensors) -> SecureSumPlan | None:
+        if agreed.features.secure is None:
+            return None
+        return self._secure_plan(agreed, start, _FOR_THE_GRID)
+
+    def _secure_plan(self, agreed: _Agreed, start: Tensors, attempt: str) -> SecureSumPlan:
+        secure = agreed.features.secure
+        assert secure is not None
+        return secure.plan(
+            agreed.features.noise,
+            agreed.privacy,
+            attempt=attempt,
+            layout=Layout.of(dict(start)),
+            context=agreed.plan.digest(),
+        )
+
+    def _metrics(self, tuned: Tuned, reservation: Reservation) -> dict[str, float]:
         metrics = {
             "steps": tuned.steps,
             # rounded up: the exact time tells how many patients were drawn
@@ -164,4 +230,4 @@ class LocalRounds:
         }
         if self._policy.share_loss and tuned.losses:
             metrics["loss"] = sum(tuned.losses) / len(tuned.losses)
-        return LocalResult(update=tuned.update, metrics=metrics)
+        return metrics

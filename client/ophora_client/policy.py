@@ -13,8 +13,11 @@ from pathlib import Path
 from ophora_client.errors import Declined, SiteInvalid
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.round_plan import STAGES, RoundPlan
+from ophora_privacy.features import DistributedNoise, Features, LocalNoise
 from ophora_privacy.plan import PrivacyPlan
+from ophora_privacy.secure_sum import Roster
 
+NOISES = ("local", "distributed", "both")
 _POSITIVE = (
     "max_clip_norm",
     "max_steps_per_round",
@@ -26,7 +29,13 @@ _POSITIVE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FederationLimits:
-    """Bounds on what a coordinator may ask. `max_round_s` ends a round that doesn't come back."""
+    """Bounds on what a coordinator may ask. `max_round_s` ends a round that doesn't come back.
+
+    `noise` is how it may come in: this site's own on its update ("local"), shares of it that only
+    the sum over several sites carries ("distributed"), or either ("both"). With distributed noise
+    the plan must count on at least `min_colluding_sites` of the others adding none. With
+    `require_secure_sum` no update leaves but masked, into a sum over at least `min_sites`.
+    """
 
     stages: tuple[str, ...] = ("tpt", "p2ft")
     min_noise_multiplier: float = 0.0
@@ -35,6 +44,10 @@ class FederationLimits:
     max_learning_rate: float = 0.1
     max_adapter_rank: int = 256
     max_round_s: float = 6 * 3600.0
+    noise: str = "local"
+    min_colluding_sites: int = 1
+    require_secure_sum: bool = False
+    min_sites: int = 3
 
     def __post_init__(self) -> None:
         for stage in self.stages:
@@ -42,6 +55,13 @@ class FederationLimits:
                 raise SiteInvalid(f'stages: "{stage}": must be one of {", ".join(STAGES)}')
         if not 0 <= self.min_noise_multiplier < math.inf:
             raise SiteInvalid(f"min_noise_multiplier={self.min_noise_multiplier}: must be >= 0")
+        if self.noise not in NOISES:
+            raise SiteInvalid(f'noise="{self.noise}": must be one of {", ".join(NOISES)}')
+        if self.min_colluding_sites < 0 or self.min_sites < 3:
+            raise SiteInvalid(
+                f"min_colluding_sites={self.min_colluding_sites}, min_sites={self.min_sites}:"
+                " must be >= 0 and >= 3"
+            )
         for name in _POSITIVE:
             if not 0 < getattr(self, name) < math.inf:
                 raise SiteInvalid(f"{name}={getattr(self, name)}: must be > 0 and finite")
@@ -65,10 +85,15 @@ def check_plan(
     privacy: PrivacyPlan,
     policy: SitePolicy,
     *,
+    features: Features,
+    roster: Roster | None,
     base_fingerprint: str,
     code_version: str,
 ) -> None:
-    """Raises Declined with the code of the first thing that the site doesn't agree to."""
+    """Raises Declined with the code of the first thing that the site doesn't agree to.
+
+    `roster` is the one that the site has pinned, None where it has none.
+    """
     limits = policy.limits
     if plan.code_version != code_version:
         raise Declined("version", f"plan {plan.code_version}, site {code_version}")
@@ -82,6 +107,8 @@ def check_plan(
     if plan.tuning.learning_rate > limits.max_learning_rate:
         raise Declined("tuning", f"learning_rate={plan.tuning.learning_rate}")
     _check_privacy(privacy, policy)
+    _check_noise(features, limits)
+    _check_secure_sum(features, limits, roster)
 
 
 def _check_adapter(spec: AdapterSpec, limits: FederationLimits) -> None:
@@ -99,3 +126,31 @@ def _check_privacy(privacy: PrivacyPlan, policy: SitePolicy) -> None:
         raise Declined("privacy", f"steps_per_round={privacy.steps_per_round}: too many")
     if privacy.delta > policy.delta:
         raise Declined("privacy", f"delta={privacy.delta}: the site's is {policy.delta}")
+
+
+def _check_noise(features: Features, limits: FederationLimits) -> None:
+    match features.noise:
+        case LocalNoise() if limits.noise == "distributed":
+            raise Declined("privacy", "local noise: the site takes distributed noise only")
+        case DistributedNoise() if limits.noise == "local":
+            raise Declined("privacy", "distributed noise: the site takes local noise only")
+        case DistributedNoise(steps_per_patient=steps) if steps > limits.max_steps_per_round:
+            raise Declined("privacy", f"steps_per_patient={steps}: too many")
+        case DistributedNoise(colluding_sites=sites) if sites < limits.min_colluding_sites:
+            raise Declined("privacy", f"colluding_sites={sites}: too few")
+        case _:
+            pass
+
+
+def _check_secure_sum(features: Features, limits: FederationLimits, roster: Roster | None) -> None:
+    secure = features.secure
+    if secure is None:
+        if limits.require_secure_sum:
+            raise Declined("secure-sum", "the site sends no update but in a secure sum")
+        return
+    if secure.min_sites < limits.min_sites:
+        raise Declined("secure-sum", f"min_sites={secure.min_sites}: too few")
+    if roster is None:
+        raise Declined("secure-sum", "no roster pinned: run `ophora site pin-roster`")
+    if secure.roster_digest != roster.digest() or secure.max_sites != len(roster):
+        raise Declined("secure-sum", "the round has another roster than the site has pinned")

@@ -2,7 +2,7 @@
 
     SITE/site.toml  site.key  manifest.sqlite  clips/  held/  certificates/  cache/
          ledger.sqlite  ledger.head  cohorts.sqlite  canaries/
-         review.key  identity.key  identity.pub  logs/
+         review.key  identity.key  identity.pub  roster.toml  logs/
 
 The key makes the ids of patients, videos and clips, and the cache is sealed with keys derived from
 it; it is written once, readable by its owner only, and never replaced, since new ids would split a

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ophora_client.clip_sources import hold_out_patients
-from ophora_client.local_round import LocalRounds, RoundLog
+from ophora_client.local_round import LocalRounds
 from ophora_client.policy import SitePolicy
+from ophora_client.roster import Membership, open_membership
+from ophora_client.round_log import RoundLog
 from ophora_client.site import Site
 from ophora_client.tuner import ModelTuner, Tuner
 
@@ -34,7 +36,11 @@ def open_rounds(folder: Path, tuner: Tuner | None = None) -> LocalRounds:
             key=site.key(),
         )
         model.fill_cache()
-    return LocalRounds(policy, ledger, tuner, log)
+
+    def membership() -> Membership | None:
+        return open_membership(folder, code=policy.site)
+
+    return LocalRounds(policy, ledger, tuner, log, membership)
 
 
 def _policy(site: Site) -> SitePolicy:

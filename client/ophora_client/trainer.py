@@ -2,8 +2,10 @@
 
 Flower starts a fresh process for every message; reloading a base of gigabytes each time would cost
 more than the round. So the thin Flower app asks this process over the site's Unix socket: start,
-progress stream, result, cancel. Another round replaces the one that runs. The same round asked for
-again (a coordinator that resumed) gets the same result: nothing is trained, nothing is spent.
+progress stream, result, cancel, and the exchanges of a secure sum, whose secrets live here. Another
+round replaces the one that runs. The same round asked for again (a coordinator that resumed) gets
+the same result: nothing is trained, nothing is spent; unless its contribution went into a sum that
+was unmasked, which a second sum with it might take apart.
 
     python -m ophora_client.trainer --site DIR
 """
@@ -26,8 +28,11 @@ import grpc  # type: ignore[import-untyped]
 
 from ophora_client.errors import Declined
 from ophora_client.local_round import LocalResult, LocalRounds
+from ophora_client.secure_half import CODE as SECURE_SUM
+from ophora_client.secure_half import SecureHalf
 from ophora_client.trainer_wire import (
     CANCEL,
+    EXCHANGE,
     OPTIONS,
     PROGRESS,
     RESULT,
@@ -37,6 +42,7 @@ from ophora_client.trainer_wire import (
     socket_path,
 )
 from ophora_model.update import Tensors
+from ophora_privacy.secure_sum import RingVector
 
 _STOP_GRACE_S = 2.0
 _PROGRESS_S = 1.0
@@ -44,18 +50,22 @@ _PROGRESS_S = 1.0
 
 @dataclass(slots=True)
 class _Job:
-    """One round being trained, or its outcome."""
+    """One round being trained, or its outcome, and the secure sum that it takes part in."""
 
     key: str
+    plan: str = ""
+    start: Tensors = field(default_factory=dict)
     cancelled: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
     result: LocalResult | None = None
     code: str = ""
+    half: SecureHalf | None = None
 
     def is_worth_keeping(self) -> bool:
         """Whether asking again can be answered with this job instead of spending anew."""
         running = not self.finished.is_set() and not self.cancelled.is_set()
-        return running or self.result is not None
+        given = self.result.contribution if self.result is not None else None
+        return running or (self.result is not None and not (given is not None and given.spent))
 
 
 class TrainerService:
@@ -77,8 +87,8 @@ class TrainerService:
             if job is not None:
                 job.cancelled.set()
                 job.finished.wait()
-            self._job = job = _Job(key=key)
-            worker = threading.Thread(target=self._work, args=(job, plan, frame.tensors))
+            self._job = job = _Job(key=key, plan=plan, start=frame.tensors)
+            worker = threading.Thread(target=self._work, args=(job,))
             worker.start()
         return Frame(header={"job": key})
 
@@ -90,13 +100,38 @@ class TrainerService:
         yield Frame(header={"finished": True})
 
     def result(self, frame: Frame) -> Frame:
-        """The update and its scalars, or the code of the refusal."""
+        """The update, or this site's keys for an attempt at the secure sum, and the scalars.
+
+        The code of the refusal where there is none.
+        """
         job = self._find(frame)
         job.finished.wait()
         if job.result is None:
             return Frame(header={"code": job.code})
-        header = {"code": "ok", "metrics": dict(job.result.metrics)}
-        return Frame(header=header, tensors=job.result.update)
+        metrics = dict(job.result.metrics)
+        attempt = str(frame.header.get("attempt", ""))
+        given = job.result.contribution
+        if given is None and not attempt:
+            return Frame(header={"code": "ok", "metrics": metrics}, tensors=job.result.update)
+        try:
+            if given is None or not attempt:
+                raise Declined(SECURE_SUM, "the plan and the request differ on the secure sum")
+            advert = self._join(job, attempt, given).advert()
+        except Declined as declined:
+            return self._refused(declined)
+        return Frame.of_message(advert, code="ok", metrics=metrics)
+
+    def exchange(self, frame: Frame) -> Frame:
+        """One exchange of the attempt that runs: the answer, or a code."""
+        job = self._job
+        try:
+            if job is None or job.half is None or job.half.attempt != frame.header["attempt"]:
+                raise Declined(SECURE_SUM, "of an attempt that this site is not in")
+            with self._lock:
+                answer = job.half.answer(str(frame.header["exchange"]), frame.message)
+        except Declined as declined:
+            return self._refused(declined)
+        return Frame.of_message(answer, code="ok")
 
     def cancel(self, frame: Frame) -> Frame:
         """Stop between two steps; what was reserved stays spent."""
@@ -118,9 +153,20 @@ class TrainerService:
             return gone
         return job
 
-    def _work(self, job: _Job, plan: str, start: Tensors) -> None:
+    def _join(self, job: _Job, attempt: str, contribution: RingVector) -> SecureHalf:
+        """This site's half of the attempt: the one there is, or a new one with new secrets."""
+        with self._lock:
+            if job.half is None or job.half.attempt != attempt:
+                job.half = self._rounds.join(job.plan, job.start, attempt, contribution)
+            return job.half
+
+    def _refused(self, declined: Declined) -> Frame:
+        self._rounds.declined(declined)
+        return Frame(header={"code": declined.code})
+
+    def _work(self, job: _Job) -> None:
         try:
-            job.result = self._rounds.run(plan, start, cancelled=job.cancelled.is_set)
+            job.result = self._rounds.run(job.plan, job.start, cancelled=job.cancelled.is_set)
         except Declined as declined:
             job.code = declined.code
         except Exception:  # the thread's edge: the caller must get an answer
@@ -183,6 +229,7 @@ def _handlers(service: TrainerService) -> Any:
             PROGRESS: stream(service.progress),
             RESULT: unary(service.result),
             CANCEL: unary(service.cancel),
+            EXCHANGE: unary(service.exchange),
         },
     )
 

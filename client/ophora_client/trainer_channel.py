@@ -15,6 +15,7 @@ import grpc  # type: ignore[import-untyped]
 from ophora_client.errors import Declined, TrainerUnavailable
 from ophora_client.trainer_wire import (
     CANCEL,
+    EXCHANGE,
     OPTIONS,
     PROGRESS,
     RESULT,
@@ -30,10 +31,14 @@ _CONNECT_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainerReply:
-    """The update and scalars as the trainer gave them; egress has not seen them yet."""
+    """The update and scalars as the trainer gave them; egress has not seen them yet.
+
+    In a round with secure aggregation there is no update, and `message` holds the site's keys.
+    """
 
     tensors: Tensors
     metrics: dict[str, float]
+    message: bytes = b""
 
 
 class TrainerChannel:
@@ -57,21 +62,42 @@ class TrainerChannel:
                 f"no trainer answers in {timeout_s:g} s: start it and read its log"
             ) from error
 
-    def tune(self, plan: str, start: Tensors, *, timeout_s: float) -> TrainerReply:
-        """Have one round tuned. Raises Declined, also on a timeout or a trainer that went away."""
+    def tune(
+        self, plan: str, start: Tensors, *, timeout_s: float, attempt: str = ""
+    ) -> TrainerReply:
+        """Have one round tuned. Raises Declined, also on a timeout or a trainer that went away.
+
+        `attempt` names the attempt at the secure sum that the round has, if it has one.
+        """
         try:
             self.wait_ready(min(_CONNECT_S, timeout_s))
             deadline = time.monotonic() + timeout_s
             job = self._call(START, Frame(header={"plan": plan}, tensors=start), timeout_s)
             self._wait(job, deadline)
-            reply = self._call(RESULT, job, _CONNECT_S)
+            wanted = Frame(header={**job.header, "attempt": attempt})
+            reply = self._call(RESULT, wanted, _CONNECT_S)
         except TrainerUnavailable as error:
             raise Declined("trainer-unavailable", str(error)) from error
         except grpc.RpcError as error:
             raise Declined("trainer-unavailable", str(error.code())) from error
-        if reply.header["code"] != "ok":
-            raise Declined(str(reply.header["code"]), "declined by the trainer")
+        _require_ok(reply)
+        if attempt:
+            metrics = dict(reply.header["metrics"])
+            return TrainerReply(tensors={}, metrics=metrics, message=reply.message)
         return TrainerReply(tensors=reply.tensors, metrics=dict(reply.header["metrics"]))
+
+    def exchange(self, attempt: str, exchange: str, message: bytes, *, timeout_s: float) -> bytes:
+        """One exchange of a secure sum. Raises Declined."""
+        frame = Frame.of_message(message, attempt=attempt, exchange=exchange)
+        try:
+            self.wait_ready(min(_CONNECT_S, timeout_s))
+            reply = self._call(EXCHANGE, frame, timeout_s)
+        except TrainerUnavailable as error:
+            raise Declined("trainer-unavailable", str(error)) from error
+        except grpc.RpcError as error:
+            raise Declined("trainer-unavailable", str(error.code())) from error
+        _require_ok(reply)
+        return reply.message
 
     def _wait(self, job: Frame, deadline: float) -> None:
         left_s = max(0.1, deadline - time.monotonic())
@@ -97,3 +123,8 @@ class TrainerChannel:
             f"/{SERVICE}/{name}", Frame.to_bytes, Frame.from_bytes
         )
         return call(frame, timeout=timeout_s)
+
+
+def _require_ok(reply: Frame) -> None:
+    if reply.header["code"] != "ok":
+        raise Declined(str(reply.header["code"]), "declined by the trainer")

@@ -1,6 +1,6 @@
 """What the resident trainer and the thin Flower app say to each other, over a Unix socket.
 
-gRPC with generic handlers: four calls whose messages are frames, each a safetensors payload with
+gRPC with generic handlers: five calls whose messages are frames, each a safetensors payload with
 a JSON header in its metadata. The socket is readable by the site's user alone and never leaves
 the machine.
 """
@@ -15,20 +15,22 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from ophora_client.errors import TrainerUnavailable
-from ophora_model.update import Tensors
 
 SERVICE = "ophora.Trainer"
 START, PROGRESS, RESULT, CANCEL = "Start", "Progress", "Result", "Cancel"
+EXCHANGE = "Exchange"
 OPTIONS = [
     ("grpc.max_send_message_length", 2**30),
     ("grpc.max_receive_message_length", 2**30),
 ]
+_MESSAGE = "message"
 _LONGEST_SOCKET_PATH = 100  # the system's limit is 108 bytes
 
 
@@ -37,7 +39,18 @@ class Frame:
     """One message: a JSON header and tensors."""
 
     header: Mapping[str, Any]
-    tensors: Tensors = field(default_factory=dict)
+    tensors: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of_message(cls, message: bytes, **header: Any) -> Self:
+        """With raw bytes, which travel as a tensor."""
+        return cls(header=header, tensors={_MESSAGE: np.frombuffer(message, np.uint8)})
+
+    @property
+    def message(self) -> bytes:
+        """The raw bytes; empty where there are none."""
+        held = self.tensors.get(_MESSAGE)
+        return b"" if held is None else held.tobytes()
 
     def to_bytes(self) -> bytes:
         """A safetensors file whose metadata holds the header."""

@@ -19,8 +19,10 @@ from ophora_model.update import Shapes, Tensors, Update
 if TYPE_CHECKING:
     from ophora_model.adapter import Adapter
     from ophora_model.adapter_spec import AdapterSpec
-    from ophora_model.latents import ClipSource
+    from ophora_model.latents import CachedClip, ClipSource
+    from ophora_model.patient_tuning import Give
     from ophora_model.round_plan import RoundPlan
+    from ophora_model.tuning import TuningResult
     from ophora_privacy.plan import PrivacyPlan
 
 OnStep = Callable[[int, int, float], None]  # step, steps, loss: the loss stays at the site
@@ -28,7 +30,10 @@ OnStep = Callable[[int, int, float], None]  # step, steps, loss: the loss stays 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
-    """One round's outcome. `losses` are learned from the patients without noise."""
+    """One round's outcome; `update` is empty where patients were tuned each by itself.
+
+    `losses` are learned from the patients without noise.
+    """
 
     update: Tensors
     losses: tuple[float, ...]  # still identifiable: must not leave the site by default
@@ -62,6 +67,20 @@ class Tuner(Protocol):
         cancelled: Callable[[], bool],
     ) -> Tuned:
         """Tune from `start`; the update is what tuning added."""
+        ...
+
+    def tune_patients(
+        self,
+        plan: RoundPlan,
+        privacy: PrivacyPlan,
+        start: Tensors,
+        give: Give,
+        *,
+        steps: int,
+        on_step: OnStep,
+        cancelled: Callable[[], bool],
+    ) -> Tuned:
+        """Give how each patient of the round alone moves the adapter in `steps`, clipped."""
         ...
 
 
@@ -142,14 +161,11 @@ class ModelTuner:
         """
         from ophora_model.tuning import tune
 
-        sources = self._sources(plan.stage)
-        self._cache.fill(sources)
-        adapter = self._attached(plan.adapter)
-        adapter.write(start)
+        adapter, clips = self._ready(plan, start)
         result = tune(
             self._base,
             adapter,
-            self._cache.load(sources),
+            clips,
             plan,
             privacy,
             secret=os.urandom(32),
@@ -157,12 +173,45 @@ class ModelTuner:
             cancelled=cancelled,
         )
         update = Update(tensors=adapter.read()) - Update(tensors=start)
-        return Tuned(
-            update=update.tensors,
-            losses=result.losses,
-            steps=result.steps,
-            seconds=result.seconds,
+        return _tuned(result, update.tensors)
+
+    def tune_patients(
+        self,
+        plan: RoundPlan,
+        privacy: PrivacyPlan,
+        start: Tensors,
+        give: Give,
+        *,
+        steps: int,
+        on_step: OnStep,
+        cancelled: Callable[[], bool],
+    ) -> Tuned:
+        """As `tune` draws, once for the whole round; the adapter ends as it was sent."""
+        from ophora_model.patient_tuning import tune_patients
+
+        adapter, clips = self._ready(plan, start)
+        result = tune_patients(
+            self._base,
+            adapter,
+            start,
+            clips,
+            plan,
+            privacy,
+            give,
+            steps=steps,
+            secret=os.urandom(32),
+            on_step=on_step,
+            cancelled=cancelled,
         )
+        return _tuned(result, {})
+
+    def _ready(self, plan: RoundPlan, start: Tensors) -> tuple[Adapter, list[CachedClip]]:
+        """The adapter as it was sent, and the stage's clips from the cache."""
+        sources = self._sources(plan.stage)
+        self._cache.fill(sources)
+        adapter = self._attached(plan.adapter)
+        adapter.write(start)
+        return adapter, self._cache.load(sources)
 
     def _attached(self, spec: AdapterSpec) -> Adapter:
         """The adapter on the base, replaced when a plan asks for another one."""
@@ -179,3 +228,7 @@ class ModelTuner:
 
     def _sources(self, stage: str) -> list[ClipSource]:
         return clip_sources(self._manifest, self._clips, stage)
+
+
+def _tuned(result: TuningResult, update: Tensors) -> Tuned:
+    return Tuned(update=update, losses=result.losses, steps=result.steps, seconds=result.seconds)

@@ -18,7 +18,9 @@ from typing import Any
 from ophora_deploy.coordinator import LOOPBACK, Coordinator, FrontAddress, start_coordinator
 from ophora_deploy.errors import FederationFailed
 from ophora_deploy.processes import ProcessSet
+from ophora_deploy.rosters import pin_local
 from ophora_deploy.site_processes import SiteProcesses, site_key
+from ophora_server.federation_settings import FederationSettings
 from ophora_server.run_folder import RunFolder
 
 __all__ = ["FrontAddress", "LocalSite", "run_federation"]
@@ -56,6 +58,8 @@ def run_federation(
     tell = on_event or (lambda event: None)
     with run.only_one("federation"), ProcessSet() as processes:
         _forget_flower_state(run)
+        if FederationSettings.read(run.settings_file).secure_sum is not None:
+            pin_local(run, {site.code: site.folder for site in sites})
         running = [SiteProcesses(processes, code=site.code, folder=site.folder) for site in sites]
         for each, site in zip(running, sites, strict=True):
             each.start_trainer(site.trainer)

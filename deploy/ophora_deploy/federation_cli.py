@@ -1,4 +1,4 @@
-"""`ophora federation run | status | audit | policy | gate | publish | verify`: its commands.
+"""`ophora federation run | roster | status | audit | policy | gate | publish | verify`.
 
 `run` starts the SuperLink, its executor and the front, registers the public keys in RUN/sites/,
 runs what is left of the rounds and stops everything. Sites on other machines connect with
@@ -63,6 +63,25 @@ def run(
         _show,
         front=FrontAddress(host=host, port=port, names=tuple(name or ())),
     )
+
+
+@app.command()
+def roster(folder: RunPath) -> None:
+    """Write roster.toml from RUN/identities/ and show the digest that each site compares."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ophora_deploy.rosters import collect_roster, in_groups
+
+    opened = RunFolder(path=folder)
+    made = collect_roster(opened)
+    table = Table("site", "identity key")
+    for code, key in made.keys.items():
+        table.add_row(code, in_groups(key.hex()))
+    console = Console()
+    console.print(table)
+    console.print(f"digest: {in_groups(made.digest())}", highlight=False)
+    console.print(f"send {opened.roster_file.name} to every site: `ophora site pin-roster`")
 
 
 @app.command()

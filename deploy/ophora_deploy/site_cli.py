@@ -28,6 +28,37 @@ def key(site: SiteFolder) -> None:
 
 
 @app.command()
+def identity(site: SiteFolder) -> None:
+    """Show the site's public identity key, for the coordinator's roster; made at the first call."""
+    from ophora_client.approval import IdentityKey
+    from ophora_client.site import Site
+
+    typer.echo(IdentityKey.open(Site.open(site).folder).public_key)
+
+
+@app.command("pin-roster")
+def pin(
+    site: SiteFolder,
+    roster: Annotated[Path, typer.Argument(help="roster.toml from the coordinator.")],
+    yes: Annotated[bool, typer.Option("--yes", help="The digest was compared already.")] = False,
+) -> None:
+    """Keep the federation's roster: who takes part in secure sums with this site."""
+    from ophora_client.roster import pin_roster, read_roster
+    from ophora_client.site import Site
+    from ophora_deploy.rosters import in_groups
+
+    opened = Site.open(site)
+    read = read_roster(roster)
+    typer.echo(f"{len(read)} sites: {', '.join(read.keys)}")
+    typer.echo(f"digest: {in_groups(read.digest())}")
+    if not yes and not typer.confirm("Did the coordinator read the same digest to you?"):
+        typer.echo("nothing was pinned")
+        raise typer.Exit(1)
+    pin_roster(opened.folder, read, code=opened.settings.site.code)
+    typer.echo("pinned")
+
+
+@app.command()
 def serve(
     site: SiteFolder,
     coordinator: Annotated[str, typer.Option(help="HOST:PORT of the coordinator's front.")],

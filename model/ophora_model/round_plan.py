@@ -6,6 +6,7 @@ holds no path, no code and no weights.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Stage = Literal["tpt", "p2ft"]
 STAGES: tuple[Stage, ...] = ("tpt", "p2ft")
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
+LOCAL_NOISE: tuple[Mapping[str, Any], ...] = ({"kind": "local-noise"},)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,8 @@ class TuningPlan:
 class RoundPlan:
     """Stage, round, base, adapter, tuning and privacy of one round.
 
-    `privacy` is `ophora_privacy.plan.PrivacyPlan.to_dict()`: the site reads it with that class.
+    `privacy` is `ophora_privacy.plan.PrivacyPlan.to_dict()` and `features` is
+    `ophora_privacy.features.Features.to_list()`: the site reads them with those classes.
     `interval` is the part of the timesteps that this site tunes on in this round, as (index, count)
     with the count of `tuning.timestep_intervals`; None where that is 1. It is the same whatever the
     patients are, so that it costs no privacy.
@@ -87,6 +90,7 @@ class RoundPlan:
     tuning: TuningPlan
     privacy: Mapping[str, Any]
     code_version: str
+    features: tuple[Mapping[str, Any], ...] = LOCAL_NOISE
     interval: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
@@ -95,6 +99,8 @@ class RoundPlan:
         check_choice("stage", self.stage, STAGES)
         check_whole("round", self.round, low=1)
         check_choice("preset", self.preset, PRESET_NAMES)
+        if not all(isinstance(feature, Mapping) for feature in self.features):
+            raise PlanInvalid("features: must be tables")
         _check_interval(self.interval, self.tuning.timestep_intervals)
 
     def timestep_interval(self) -> Interval:
@@ -108,11 +114,20 @@ class RoundPlan:
 
     def to_json(self) -> str:
         """One line, keys sorted."""
+        return json.dumps(self._values(), sort_keys=True, allow_nan=False)
+
+    def digest(self) -> str:
+        """SHA-256, in hex, of what all sites of the round are asked: all but the interval."""
+        values = {**self._values(), "interval": None}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def _values(self) -> dict[str, Any]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values["adapter"] = self.adapter.to_dict()
         values["tuning"] = self.tuning.to_dict()
         values["privacy"] = dict(self.privacy)
-        return json.dumps(values, sort_keys=True, allow_nan=False)
+        values["features"] = [dict(feature) for feature in self.features]
+        return values
 
     @classmethod
     def from_json(cls, text: str) -> RoundPlan:
@@ -125,11 +140,15 @@ class RoundPlan:
             raise PlanInvalid("round plan: must be one JSON object")
         check_keys("plan", given, tuple(field.name for field in fields(cls)))
         adapter, tuning, interval = given["adapter"], given["tuning"], given["interval"]
+        features = given["features"]
+        if not isinstance(features, list):
+            raise PlanInvalid(f"features={features!r}: must be a list")
         return cls(
             **{
                 **given,
                 "adapter": AdapterSpec.from_dict(adapter),
                 "tuning": TuningPlan.from_dict(tuning),
+                "features": tuple(features),
                 "interval": tuple(interval) if isinstance(interval, list) else interval,
             }
         )

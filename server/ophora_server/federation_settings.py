@@ -21,7 +21,10 @@ from ophora_model.presets import check_base_folder, find_preset
 from ophora_model.round_plan import RUN_ID, STAGES, TuningPlan
 from ophora_model.strict import check_choice, check_keys, check_number, check_whole
 from ophora_privacy.errors import PrivacyError
+from ophora_privacy.features import DistributedNoise, Features, LocalNoise, SecureAggregation
 from ophora_privacy.plan import PrivacyPlan
+from ophora_privacy.secure_sum import Roster
+from ophora_privacy.secure_sum.plan import FEWEST_SITES
 from ophora_server.errors import InvalidFederation
 
 
@@ -98,8 +101,42 @@ class QuorumSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecureSumSettings:
+    """`[secure_sum]`: rounds whose updates the coordinator sees as a sum only.
+
+    `coordinate_bound` is the most that a site moves one number of the adapter in a round, onto
+    which it is projected. Noise is "local" or "distributed"; with distributed noise up to
+    `colluding_sites` may add none, and a patient gets `steps_per_patient` local steps.
+    """
+
+    coordinate_bound: float = 1.0
+    noise: str = "local"
+    colluding_sites: int = 1
+    steps_per_patient: int = 1
+    exchange_s: float = 180.0
+
+    def __post_init__(self) -> None:
+        check_number("secure_sum.coordinate_bound", self.coordinate_bound, low=0, low_open=True)
+        check_choice("secure_sum.noise", self.noise, ("local", "distributed"))
+        check_whole("secure_sum.colluding_sites", self.colluding_sites, low=0, high=10_000)
+        check_whole("secure_sum.steps_per_patient", self.steps_per_patient, low=1, high=1000)
+        check_number("secure_sum.exchange_s", self.exchange_s, low=0, low_open=True)
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> SecureSumSettings:
+        """Strict; what is left out has its default."""
+        known = tuple(field.name for field in fields(cls))
+        filled = {**asdict(cls()), **given} if isinstance(given, Mapping) else given
+        check_keys("secure_sum", filled, known)
+        return cls(**given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FederationSettings:
-    """A whole run. `base_folder` is empty for a preset whose weights are installed."""
+    """A whole run. `base_folder` is empty for a preset whose weights are installed.
+
+    Without `secure_sum` the coordinator sees each site's update by itself.
+    """
 
     run_id: str
     preset: str
@@ -107,6 +144,7 @@ class FederationSettings:
     adapter: AdapterSpec
     quorum: QuorumSettings
     stages: tuple[StageSettings, ...]
+    secure_sum: SecureSumSettings | None = None
 
     def __post_init__(self) -> None:
         preset = find_preset(self.preset)
@@ -124,6 +162,28 @@ class FederationSettings:
             )
         for name in names:
             self.adapter_of(name)
+        if self.secure_sum is not None:
+            self._check_secure_sum(self.secure_sum)
+
+    def _check_secure_sum(self, secure: SecureSumSettings) -> None:
+        if self.quorum.min_sites < FEWEST_SITES:
+            raise InvalidFederation(
+                f"quorum.min_sites={self.quorum.min_sites}: must be >= {FEWEST_SITES} with"
+                " [secure_sum]; of fewer, the sum tells each its neighbour's update"
+            )
+        if secure.noise == "local":
+            return
+        for stage in self.stages:
+            if stage.privacy.steps_per_round != 1 or not stage.privacy.noise_multiplier:
+                raise InvalidFederation(
+                    f"stages.{stage.name}.privacy: must have steps_per_round=1 and noise with"
+                    ' secure_sum.noise="distributed"'
+                )
+            if stage.stack_rank:
+                raise InvalidFederation(
+                    f"stages.{stage.name}.stack_rank={stage.stack_rank}: must be 0 with"
+                    ' secure_sum.noise="distributed", which noises every column'
+                )
 
     def adapter_of(self, stage: str) -> AdapterSpec:
         """The adapter that a stage trains: the run's own, or one stacked on that before it."""
@@ -134,6 +194,24 @@ class FederationSettings:
             if each.name == stage:
                 break
         return spec
+
+    def features(self, roster: Roster | None) -> Features:
+        """The protections of every round, as a list; `roster` where there is a secure sum."""
+        secure = self.secure_sum
+        if secure is None or roster is None:
+            return Features(noise=LocalNoise())
+        noise = DistributedNoise(
+            colluding_sites=secure.colluding_sites, steps_per_patient=secure.steps_per_patient
+        )
+        return Features(
+            noise=LocalNoise() if secure.noise == "local" else noise,
+            secure=SecureAggregation(
+                coordinate_bound=secure.coordinate_bound,
+                min_sites=self.quorum.min_sites,
+                max_sites=len(roster),
+                roster_digest=roster.digest(),
+            ),
+        )
 
     @classmethod
     def read(cls, path: Path) -> FederationSettings:
@@ -149,8 +227,10 @@ class FederationSettings:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> FederationSettings:
-        """Strict."""
-        check_keys("federation", given, tuple(field.name for field in fields(cls)))
+        """Strict; `secure_sum` may be left out."""
+        filled = {"secure_sum": None, **given} if isinstance(given, Mapping) else given
+        check_keys("federation", filled, tuple(field.name for field in fields(cls)))
+        secure_sum = filled["secure_sum"]
         if not isinstance(given["stages"], list):
             raise InvalidFederation(f"stages={given['stages']!r}: must be tables [[stages]]")
         return cls(
@@ -160,11 +240,12 @@ class FederationSettings:
             adapter=AdapterSpec.from_dict(given["adapter"]),
             quorum=QuorumSettings.from_dict(given["quorum"]),
             stages=tuple(StageSettings.from_dict(stage) for stage in given["stages"]),
+            secure_sum=None if secure_sum is None else SecureSumSettings.from_dict(secure_sum),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """The inverse of `from_dict`."""
-        return {
+        values = {
             "run_id": self.run_id,
             "preset": self.preset,
             "base_folder": self.base_folder,
@@ -172,6 +253,9 @@ class FederationSettings:
             "quorum": asdict(self.quorum),
             "stages": [stage.to_dict() for stage in self.stages],
         }
+        if self.secure_sum is not None:
+            values["secure_sum"] = asdict(self.secure_sum)
+        return values
 
     def write(self, path: Path) -> None:
         """As TOML; the file is there whole or not at all."""

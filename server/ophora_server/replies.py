@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.errors import AdapterMismatch
 from ophora_model.stacking import check_frozen_columns
-from ophora_model.update import Shapes
+from ophora_model.update import Shapes, Update
 from ophora_server.aggregation import RunningMean, verify_update
-from ophora_server.errors import UpdateRejected
+from ophora_server.errors import QuorumMissed, UpdateRejected
 from ophora_server.federation_settings import QuorumSettings
 from ophora_server.run_folder import RunFolder
 from ophora_server.site_link import SiteLink, SiteReply
@@ -28,14 +28,16 @@ _POLL_S = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """One round's sum, who is in it, bytes by site, and what each site in it stated.
+    """One round's mean, who is in it, bytes by site, and what each site in it stated.
 
-    `stated` is epsilon and delta by site; an epsilon of None is one that is infinite or missing.
+    `bytes_sent` is what went out after the requests. `stated` is epsilon and delta by site; an
+    epsilon of None is one that is infinite or missing.
     """
 
-    mean: RunningMean
+    mean: Update
     accepted: list[str] = field(default_factory=list)
     bytes_received: dict[str, int] = field(default_factory=dict)
+    bytes_sent: dict[str, int] = field(default_factory=dict)
     stated: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
 
@@ -49,8 +51,12 @@ def gather(
     shapes: Shapes,
     adapter: AdapterSpec,
 ) -> Gathered:
-    """Take replies to `requests` (request to site code) until all are there or time is over."""
-    gathered = Gathered(mean=RunningMean(shapes))
+    """Take replies to `requests` (request to site code) until all are there or time is over.
+
+    Raises QuorumMissed where fewer than `quorum.min_sites` updates hold.
+    """
+    mean = RunningMean(shapes)
+    gathered = Gathered(mean=Update(tensors={}))
     pending = dict(requests)
     deadline = time.monotonic() + quorum.round_s
     while pending and time.monotonic() < deadline:
@@ -60,17 +66,22 @@ def gather(
                 continue
             site = pending.pop(request)
             gathered.bytes_received[site] = reply.num_bytes
-            values = _take(reply, gathered, quorum.max_update_norm, shapes, adapter)
+            values = _take(reply, mean, quorum.max_update_norm, shapes, adapter)
             if values["code"] == "ok":
                 gathered.accepted.append(site)
-                gathered.stated[site] = _stated(reply.metrics)
+                gathered.stated[site] = stated_by(reply.metrics)
             run.record("reply", round=number, site=site, bytes=reply.num_bytes, **values)
         if pending:
             time.sleep(_POLL_S)
     for site in pending.values():
         run.record("reply", round=number, site=site, bytes=0, code="late")
     gathered.accepted.sort()
-    return gathered
+    if mean.num_updates < quorum.min_sites:
+        raise QuorumMissed(
+            f"round {number}: {mean.num_updates} updates of {quorum.min_sites} needed; "
+            "resume when the sites are back"
+        )
+    return replace(gathered, mean=mean.mean())
 
 
 def stated_cost(history: Sequence[Mapping[str, Any]]) -> tuple[float | None, float | None]:
@@ -94,7 +105,7 @@ def stated_cost(history: Sequence[Mapping[str, Any]]) -> tuple[float | None, flo
 
 def _take(
     reply: SiteReply,
-    gathered: Gathered,
+    mean: RunningMean,
     max_norm: float,
     shapes: Shapes,
     adapter: AdapterSpec,
@@ -107,12 +118,12 @@ def _take(
         check_frozen_columns(reply.tensors, adapter)
     except (UpdateRejected, AdapterMismatch):
         return {"code": "rejected"}  # the reason may hold names that the site chose
-    gathered.mean.add(verified)
+    mean.add(verified)
     return {"code": "ok", "update_norm": verified.l2_norm, **reply.metrics}
 
 
-def _stated(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    """As JSON can hold it."""
+def stated_by(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Epsilon and delta of one site, as JSON can hold them."""
     values = {name: metrics.get(name) for name in ("epsilon", "delta")}
     return {
         name: value if value is not None and math.isfinite(value) else None

@@ -1,71 +1,33 @@
 """The rounds: our own loop over the wire, since Flower's has no resume, quorum or bounded wait.
 
 Data path of a round: wait for sites (bounded) -> plan and adapter to each -> replies one by one,
-verified and added up -> quorum -> mean -> checkpoint -> event log -> next round. At the end of each
-stage the adapter is written as a release. A start continues after the last good checkpoint; a round
-that was interrupted is run again whole. The plan of a round is the same for all sites but for the
-part of the timesteps that each is dealt.
+verified and added up, or summed under masks -> quorum -> mean -> checkpoint -> event log -> next
+round. At the end of each stage the adapter is written as a release. A start continues after the
+last good checkpoint; a round that was interrupted is run again whole. The plan of a round is the
+same for all sites but for the part of the timesteps that each is dealt.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.release import write_release
-from ophora_model.round_plan import RoundPlan, deal_interval
 from ophora_model.stacking import stacked_shapes, widened
-from ophora_model.update import Shapes, Update
+from ophora_model.update import Update
 from ophora_server.checkpoint import Checkpoint, last_checkpoint, write_checkpoint
 from ophora_server.errors import InvalidFederation, QuorumMissed
-from ophora_server.federation_settings import FederationSettings, StageSettings
-from ophora_server.replies import gather, stated_cost
+from ophora_server.federation_settings import FederationSettings
+from ophora_server.one_round import BaseFacts, RoundPlace, ask, take
+from ophora_server.replies import stated_cost
+from ophora_server.roster import read_roster
 from ophora_server.run_folder import RunFolder
 from ophora_server.site_link import SiteLink
 
 _POLL_S = 0.25
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoundPlace:
-    """Where a round is: number over all stages, its adapter, and whether it ends its stage."""
-
-    number: int
-    stage: StageSettings
-    adapter: AdapterSpec
-    is_last_of_stage: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaseFacts:
-    """What the coordinator knows of the base: its fingerprint and the adapter's shapes on it.
-
-    They are those of the first stage; `stacked_shapes` makes those of one that stacks.
-    """
-
-    fingerprint: str
-    shapes: Shapes
-
-
-def read_base_facts(settings: FederationSettings) -> BaseFacts:
-    """From the installed or named base weights; nothing is loaded into memory."""
-    from ophora_model.adapter import adapter_shapes
-    from ophora_model.base import base_fingerprint, empty_transformer
-    from ophora_model.presets import find_preset
-
-    preset = find_preset(settings.preset)
-    folder = Path(settings.base_folder) if settings.base_folder else None
-    transformer: Any = empty_transformer(preset, folder)  # on the meta device: shapes alone
-    return BaseFacts(
-        fingerprint=base_fingerprint(preset, folder),
-        shapes=adapter_shapes(transformer, settings.adapter),
-    )
 
 
 def run_rounds(
@@ -145,36 +107,20 @@ def _run_round(
     stage = place.stage.name
     run.record("round-started", round=place.number, stage=stage, sites=sorted(sites.values()))
     start = widened(before.tensors, place.adapter)
-    requests: dict[str, str] = {}
-    bytes_sent: dict[str, int] = {}
-    by_code = sorted(sites.items(), key=lambda site: site[1])
-    for dealt, (node, code) in enumerate(by_code):
-        plan = _plan(settings, base, place, dealt).to_json()
-        request, num_bytes = link.send(node, plan, start, ttl_s=settings.quorum.round_s)
-        requests[request], bytes_sent[code] = code, num_bytes
-    gathered = gather(
-        link,
-        run,
-        requests,
-        number=place.number,
-        quorum=settings.quorum,
-        shapes=stacked_shapes(base.shapes, place.adapter),
-        adapter=place.adapter,
-    )
-    if gathered.mean.num_updates < settings.quorum.min_sites:
-        raise QuorumMissed(
-            f"round {place.number}: {gathered.mean.num_updates} updates of "
-            f"{settings.quorum.min_sites} needed; resume when the sites are back"
-        )
-    after = Update(tensors=start) + gathered.mean.mean()
+    roster = read_roster(run.roster_file) if settings.secure_sum is not None else None
+    asked = ask(link, settings, base, place, sites, start, roster)
+    gathered = take(link, run, settings, base, place, asked)
+    after = Update(tensors=start) + gathered.mean
     entry = {
         "round": place.number,
         "stage": stage,
         "sites": gathered.accepted,
         "seconds": round(time.monotonic() - began, 3),
-        "bytes_sent": bytes_sent,
+        "bytes_sent": {
+            code: sent + gathered.bytes_sent.get(code, 0) for code, sent in asked.bytes_sent.items()
+        },
         "bytes_received": gathered.bytes_received,
-        "update_norm": gathered.mean.mean().l2_norm(),
+        "update_norm": gathered.mean.l2_norm(),
         "stated": gathered.stated,
     }
     checkpoint = replace(
@@ -205,25 +151,6 @@ def _wait_for_sites(link: SiteLink, settings: FederationSettings) -> dict[int, s
             "resume when they are back"
         )
     return sites
-
-
-def _plan(
-    settings: FederationSettings, base: BaseFacts, place: RoundPlace, dealt: int
-) -> RoundPlan:
-    """The plan of the site at place `dealt` among those of the round."""
-    tuning = place.stage.tuning
-    return RoundPlan(
-        run_id=settings.run_id,
-        stage=place.stage.name,  # type: ignore[arg-type]  # checked by StageSettings
-        round=place.number,
-        preset=settings.preset,
-        base_fingerprint=base.fingerprint,
-        adapter=place.adapter,
-        tuning=tuning,
-        privacy=place.stage.privacy.to_dict(),
-        code_version=importlib.metadata.version("ophora-federated"),
-        interval=deal_interval(tuning, round=place.number, place=dealt),
-    )
 
 
 def _release(

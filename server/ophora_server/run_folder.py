@@ -2,6 +2,8 @@
 
     RUN/federation.toml   what to run; read once, strict
     RUN/sites/            <code>.pub: the public key of each site on another machine
+    RUN/identities/       <code>.pub: the public identity key of each site
+    RUN/roster.toml       all of those, for secure aggregation and approvals
     RUN/sites.json        node id -> site code, written when a site's key is registered
     RUN/rounds.jsonl      one line an event: round started, reply, round finished, release, failed
     RUN/checkpoints/      one folder a finished round
@@ -50,6 +52,14 @@ class RunFolder:
     @property
     def sites_file(self) -> Path:
         return self.path / "sites.json"
+
+    @property
+    def roster_file(self) -> Path:
+        return self.path / "roster.toml"
+
+    @property
+    def identities(self) -> Path:
+        return self.path / "identities"
 
     @property
     def events_file(self) -> Path:

@@ -12,7 +12,8 @@ from flwr.serverapp import Grid, ServerApp
 from ophora_model.errors import ModelError
 from ophora_server.errors import ServerError
 from ophora_server.federation_settings import FederationSettings
-from ophora_server.rounds import read_base_facts, run_rounds
+from ophora_server.one_round import read_base_facts
+from ophora_server.rounds import run_rounds
 from ophora_server.run_folder import RunFolder
 from ophora_server.site_link import GridLink
 

@@ -1,9 +1,10 @@
 """The coordinator's wire to the sites: a small Protocol, and Flower's Grid behind it.
 
 This is the only server module that touches Flower's message API. A request carries the round plan
-as one JSON string and the adapter's tensors; a reply carries a code, named scalars and, when the
-code is "ok", the update's tensors. Bytes are counted as payload: serialized tensors, their names,
-and the text and scalars beside them; not Flower's framing, TLS or heartbeats.
+as one JSON string and the adapter's tensors, or one message of a secure sum; a reply carries a
+code, named scalars and, when the code is "ok", the update's tensors or such a message. Bytes are
+counted as payload: serialized tensors, their names, and the text and scalars beside them; not
+Flower's framing, TLS or heartbeats.
 """
 
 from __future__ import annotations
@@ -24,13 +25,18 @@ REPLY_METRICS = ("delta", "epsilon", "loss", "seconds", "steps")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteReply:
-    """One site's answer, not yet verified. `tensors` is empty unless `code` is "ok"."""
+    """One site's answer, not yet verified.
+
+    `tensors` is empty unless `code` is "ok", and so is `message`, which a secure sum's answers
+    have in the place of tensors.
+    """
 
     request: str
     code: str
     tensors: Tensors
     metrics: Mapping[str, float]
     num_bytes: int
+    message: bytes = b""
 
 
 class SiteLink(Protocol):
@@ -40,8 +46,16 @@ class SiteLink(Protocol):
         """Node id -> site code of the sites that are there now."""
         ...
 
-    def send(self, node: int, plan: str, tensors: Tensors, *, ttl_s: float) -> tuple[str, int]:
-        """Send one request; its id and its payload bytes."""
+    def send(
+        self, node: int, plan: str, tensors: Tensors, *, ttl_s: float, attempt: str = ""
+    ) -> tuple[str, int]:
+        """Send one request; its id and its payload bytes. `attempt` is the secure sum's, if any."""
+        ...
+
+    def exchange(
+        self, node: int, attempt: str, exchange: str, message: bytes, *, ttl_s: float
+    ) -> tuple[str, int]:
+        """Send one message of a secure sum; its id and its payload bytes."""
         ...
 
     def poll(self, request: str) -> SiteReply | None:
@@ -62,13 +76,28 @@ class GridLink:
             node: self._codes[node] for node in self._grid.get_node_ids() if node in self._codes
         }
 
-    def send(self, node: int, plan: str, tensors: Tensors, *, ttl_s: float) -> tuple[str, int]:
+    def send(
+        self, node: int, plan: str, tensors: Tensors, *, ttl_s: float, attempt: str = ""
+    ) -> tuple[str, int]:
         """One train message."""
         arrays = ArrayRecord({name: Array(np.asarray(value)) for name, value in tensors.items()})
-        content = RecordDict({"plan": ConfigRecord({"plan": plan}), "adapter": arrays})
-        message = Message(content, dst_node_id=node, message_type="train", ttl=ttl_s)
+        asked = ConfigRecord({"plan": plan, "attempt": attempt})
+        content = RecordDict({"plan": asked, "adapter": arrays})
+        request = self._push(content, node, "train", ttl_s)
+        return request, _array_bytes(arrays) + len(plan.encode()) + len(attempt.encode())
+
+    def exchange(
+        self, node: int, attempt: str, exchange: str, message: bytes, *, ttl_s: float
+    ) -> tuple[str, int]:
+        """One query message."""
+        asked = ConfigRecord({"attempt": attempt, "exchange": exchange, "message": message})
+        request = self._push(RecordDict({"exchange": asked}), node, "query.secure_sum", ttl_s)
+        return request, len(message) + len(attempt.encode()) + len(exchange.encode())
+
+    def _push(self, content: RecordDict, node: int, kind: str, ttl_s: float) -> str:
+        message = Message(content, dst_node_id=node, message_type=kind, ttl=ttl_s)
         (request,) = self._grid.push_messages([message])
-        return request, _array_bytes(arrays) + len(plan.encode())
+        return str(request)
 
     def poll(self, request: str) -> SiteReply | None:
         """Pulled alone, so that one update at a time is in memory."""
@@ -77,11 +106,11 @@ class GridLink:
         return None
 
 
-def _read_reply(request: str, message: Message) -> SiteReply:
+def _read_reply(request: str, answer: Message) -> SiteReply:
     """Anything that is not exactly a reply of ours reads as a code, never as an exception."""
-    if message.has_error():
+    if answer.has_error():
         return _without_update(request, "lost", 0)
-    content = message.content
+    content = answer.content
     status = content.config_records.get("status", ConfigRecord())
     code = status.get("code")
     metrics = _known_scalars(content.metric_records.get("metrics", {}))
@@ -91,6 +120,18 @@ def _read_reply(request: str, message: Message) -> SiteReply:
     num_bytes = _array_bytes(arrays) + len(code.encode()) + _SCALAR_BYTES * len(metrics)
     if code != "ok":
         return _without_update(request, _short(code), num_bytes)
+    if "secure-sum" in content.config_records:
+        message = content.config_records["secure-sum"].get("message")
+        if not isinstance(message, bytes) or arrays:
+            return _without_update(request, "malformed", num_bytes)
+        return SiteReply(
+            request=request,
+            code="ok",
+            tensors={},
+            metrics=metrics,
+            num_bytes=num_bytes + len(message),
+            message=message,
+        )
     try:
         tensors = {str(name): array.numpy() for name, array in arrays.items()}
     except Exception:  # bytes that a site chose: numpy's readers fail in a dozen ways on them

@@ -40,7 +40,9 @@ class FakeChannel:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def tune(self, plan: str, start: Tensors, *, timeout_s: float) -> TrainerReply:
+    def tune(
+        self, plan: str, start: Tensors, *, timeout_s: float, attempt: str = ""
+    ) -> TrainerReply:
         if isinstance(self.reply, Exception):
             raise self.reply
         return self.reply
@@ -56,7 +58,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _ask(content: RecordDict | None = None) -> RecordDict:
     arrays = ArrayRecord({name: Array(value) for name, value in START.items()})
-    given = content or RecordDict({"plan": ConfigRecord({"plan": "{}"}), "adapter": arrays})
+    given = content or RecordDict(
+        {"plan": ConfigRecord({"plan": "{}", "attempt": ""}), "adapter": arrays}
+    )
     message = Message(given, dst_node_id=1, message_type="train")
     context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config={})
     return client_app.app(message, context).content

@@ -13,8 +13,9 @@ import pytest
 
 import plans
 from ophora_client.errors import Declined
-from ophora_client.local_round import LocalRounds, RoundLog
+from ophora_client.local_round import LocalRounds
 from ophora_client.policy import FederationLimits, SitePolicy
+from ophora_client.round_log import RoundLog
 from ophora_client.trainer import TrainerService, listen
 from ophora_client.trainer_channel import TrainerChannel
 from ophora_client.trainer_wire import Frame, socket_path
@@ -94,6 +95,9 @@ class FakeTuner:
         on_step(5, 5, 0.25)
         update = {name: np.full_like(value, plan.round) for name, value in start.items()}
         return Tuned(update=update, losses=(0.5, 0.25), steps=5, seconds=1.2)
+
+    def tune_patients(self, *_: Any, **__: Any) -> Tuned:
+        raise AssertionError("no round of these has distributed noise")
 
 
 @dataclass(frozen=True)

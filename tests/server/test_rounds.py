@@ -13,7 +13,8 @@ from ophora_model.round_plan import RoundPlan
 from ophora_model.update import Tensors
 from ophora_server.errors import InvalidFederation, QuorumMissed, RunBusy
 from ophora_server.federation_settings import FederationSettings
-from ophora_server.rounds import BaseFacts, read_base_facts, run_rounds
+from ophora_server.one_round import BaseFacts, read_base_facts
+from ophora_server.rounds import run_rounds
 from ophora_server.run_folder import RunFolder
 from ophora_server.site_link import SiteReply
 
@@ -59,7 +60,9 @@ class FakeLink:
     def sites(self) -> dict[int, str]:
         return {node: f"site-{node}" for node in self.answers}
 
-    def send(self, node: int, plan: str, tensors: Tensors, *, ttl_s: float) -> tuple[str, int]:
+    def send(
+        self, node: int, plan: str, tensors: Tensors, *, ttl_s: float, attempt: str = ""
+    ) -> tuple[str, int]:
         self.plans.append(RoundPlan.from_json(plan))
         request = f"request-{len(self.plans)}"
         answer = self.answers[node]
@@ -77,6 +80,11 @@ class FakeLink:
                 num_bytes=10,
             )
         return request, 100
+
+    def exchange(
+        self, node: int, attempt: str, exchange: str, message: bytes, *, ttl_s: float
+    ) -> tuple[str, int]:
+        raise AssertionError("no secure sum was asked for")
 
     def poll(self, request: str) -> SiteReply | None:
         return self.replies.pop(request, None)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ophora_deploy.demo.report import SiteFigures
 
 
 def demo(
@@ -36,5 +42,21 @@ def demo(
             str(result.phase_match.samples),
         )
     console.print(table)
+    console.print(_budgets(findings.sites))
     console.print(findings.privacy_words, highlight=False)
     typer.echo(str(out / "report.html"))
+
+
+def _budgets(sites: Sequence[SiteFigures]) -> Table:
+    """What each stage had cost a patient of each site when it was over."""
+    from rich.table import Table
+
+    table = Table(title="Epsilon per patient", title_justify="left")
+    table.add_column("site")
+    for stage in sites[0].epsilon_after:
+        table.add_column(f"after {stage.upper()}", justify="right")
+    table.add_column("delta", justify="right")
+    for site in sites:
+        spent = [f"{value:,.1f}" for value in site.epsilon_after.values()]
+        table.add_row(site.code, *spent, f"{site.delta:g}")
+    return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ class SiteFigures:
     reasons: Mapping[str, int]
     losses: Sequence[float]
     epsilon: float
+    epsilon_after: Mapping[str, float]  # by stage, all before it included
     delta: float
     epsilon_method: str
     epsilon_cap: float
@@ -75,7 +77,8 @@ def write_json(path: Path, findings: Findings) -> None:
         "peak_memory_gb": {"value": round(findings.peak_memory_gb, 2), "samples": 1},
         "epsilon": {
             site.code: {
-                "value": site.epsilon if site.epsilon < 1e300 else "infinite",
+                "value": _finite(site.epsilon),
+                "after": {stage: _finite(value) for stage, value in site.epsilon_after.items()},
                 "delta": site.delta,
                 "method": site.epsilon_method,
                 "samples": site.patients,
@@ -129,6 +132,10 @@ def write_html(path: Path, findings: Findings) -> None:
         total_seconds=sum(findings.seconds.values()),
     )
     path.write_text(html, encoding="utf-8")
+
+
+def _finite(epsilon: float) -> float | str:
+    return epsilon if math.isfinite(epsilon) else "infinite"
 
 
 def _cells(findings: Findings, phase: str) -> list[Frames | None]:

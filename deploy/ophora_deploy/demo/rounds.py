@@ -11,11 +11,13 @@ from ophora_deploy.demo.plan import DELTA, DemoPlan, StagePlan
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.presets import find_preset
 from ophora_model.round_plan import TuningPlan
-from ophora_privacy.accountant import Epsilon, noise_for
+from ophora_privacy.accountant import Epsilon, epsilon_of, noise_for
+from ophora_privacy.ledger import Ledger
 from ophora_privacy.plan import PrivacyPlan
 from ophora_server.federation_settings import (
     FederationSettings,
     QuorumSettings,
+    SecureSumSettings,
     StageSettings,
 )
 from ophora_server.run_folder import RunFolder
@@ -41,7 +43,10 @@ def noise_multiplier(plan: DemoPlan) -> float:
 
 
 def federation_settings(plan: DemoPlan, sites: int) -> FederationSettings:
-    """Rounds of TPT, then of P2FT, equal for all sites, which all have to answer."""
+    """Rounds of TPT, then of P2FT, equal for all sites, which all have to answer.
+
+    Clipping, noise and secure aggregation are on: the coordinator learns sums over all sites only.
+    """
     noise = noise_multiplier(plan)
     return FederationSettings(
         run_id=RUN_ID,
@@ -56,6 +61,7 @@ def federation_settings(plan: DemoPlan, sites: int) -> FederationSettings:
             max_update_norm=1e4,
         ),
         stages=(_stage("tpt", plan, plan.tpt, noise), _stage("p2ft", plan, plan.p2ft, noise)),
+        secure_sum=SecureSumSettings(),
     )
 
 
@@ -81,21 +87,36 @@ def read_losses(site: Path) -> tuple[list[float], list[int]]:
     return losses, marks
 
 
+def epsilon_by_stage(ledger: Ledger) -> dict[str, Epsilon]:
+    """What a patient of this site has spent once each stage was over."""
+    spends = ledger.spends()
+    spent: dict[str, Epsilon] = {}
+    for last, spend in enumerate(spends, start=1):
+        events = [each.event for each in spends[:last]]
+        if last == len(spends) or spends[last].stage != spend.stage:
+            spent[spend.stage] = epsilon_of(events, ledger.delta)
+    return spent
+
+
 def privacy_words(plan: DemoPlan, spent: Epsilon, patients: int) -> str:
     """What the epsilon of this run means, for a person."""
     noise, cost = noise_multiplier(plan), spent.in_words()
+    masked = (
+        "Updates left the sites masked: the coordinator could read their sum over all sites and"
+        " none of them alone."
+    )
     if plan.epsilon is None:
         return (
             f"This run added little noise (multiplier {noise:g}), because {patients} patients a"
             f" site can't have a small epsilon and learn anything. It cost each patient {cost}."
-            " What protects a patient here is that nothing but the adapter's update left the"
-            " site, not differential privacy. `make demo EPSILON=8` shows what a real bound costs."
+            f" {masked} That, and that nothing else left a site, is what protects a patient here,"
+            " not differential privacy. `make demo EPSILON=8` shows what a real bound costs."
         )
     return (
         f"This run was asked to keep every patient within epsilon {plan.epsilon:g}, which takes a"
         f" noise multiplier of {noise:.2f} with {patients} patients a site. It cost {cost}."
-        " With so few patients that much noise drowns what there is to learn: compare the videos"
-        " and the phase match with those of a plain `make demo`."
+        f" {masked} With so few patients that much noise drowns what there is to learn: compare"
+        " the videos and the phase match with those of a plain `make demo`."
     )
 
 

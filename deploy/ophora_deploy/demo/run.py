@@ -17,6 +17,7 @@ from ophora_deploy.demo.plan import DemoPlan, site_mixes
 from ophora_deploy.demo.report import Findings, SiteFigures, write_html, write_json
 from ophora_deploy.demo.request import ask_for_video
 from ophora_deploy.demo.rounds import (
+    epsilon_by_stage,
     federation_settings,
     privacy_words,
     read_losses,
@@ -191,6 +192,7 @@ def _epsilon(site: DemoSite) -> Epsilon:
 def _site_figures(site: DemoSite) -> SiteFigures:
     tiers, reasons, videos = count_reasons(site.site)
     losses, _ = read_losses(site.site.folder)
+    by_stage = epsilon_by_stage(site.site.open_ledger())
     epsilon = _epsilon(site)
     return SiteFigures(
         code=site.mix.code,
@@ -200,6 +202,7 @@ def _site_figures(site: DemoSite) -> SiteFigures:
         reasons=reasons,
         losses=losses,
         epsilon=epsilon.value,
+        epsilon_after={stage: spent.value for stage, spent in by_stage.items()},
         delta=epsilon.delta,
         epsilon_method=epsilon.method,
         epsilon_cap=site.site.settings.privacy.epsilon_cap,

@@ -1,0 +1,221 @@
+"""One round's secure sum over the wire: five phases, each with its own bounded wait.
+
+Data path: requests out -> adverts back with the scalars -> four exchanges with the sites that are
+left -> the sum, which is all that there is of their updates here -> the noise's half -> the mean.
+A site that is late, declines or sends what doesn't hold drops out; too few left give the round up,
+and the next attempt starts with new keys. Nothing of an attempt is kept.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ophora_model.adapter_spec import AdapterSpec
+from ophora_model.errors import AdapterMismatch
+from ophora_model.stacking import check_frozen_columns
+from ophora_model.update import Shapes, Update
+from ophora_privacy.errors import InvalidPlan, MessageRefused, PrivacyError
+from ophora_privacy.features import Features
+from ophora_privacy.plan import PrivacyPlan
+from ophora_privacy.secure_sum import Layout, Roster, SecureSum, SecureSumCoordinator, SecureSumPlan
+from ophora_privacy.secure_sum.messages import (
+    Confirmation,
+    KeyAdvert,
+    MaskedInput,
+    SharedKeys,
+    SiteMessage,
+    UnmaskShares,
+)
+from ophora_server.aggregation import verify_update
+from ophora_server.errors import QuorumMissed, UpdateRejected
+from ophora_server.replies import Gathered, stated_by
+from ophora_server.run_folder import RunFolder
+from ophora_server.site_link import SiteLink, SiteReply
+
+_POLL_S = 0.25
+
+
+def new_attempt() -> str:
+    """A name that no attempt had before."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecureRound:
+    """What the coordinator's half of one attempt needs to know."""
+
+    attempt: str
+    number: int
+    features: Features
+    privacy: PrivacyPlan
+    shapes: Shapes
+    adapter: AdapterSpec
+    roster: Roster
+    context: str
+    tune_s: float
+    exchange_s: float
+    max_norm: float
+
+    def plan(self) -> SecureSumPlan:
+        """The same as every site makes for itself. Raises InvalidPlan."""
+        if self.features.secure is None:
+            raise InvalidPlan("features: must hold secure-aggregation")
+        layout = Layout(tensors=tuple(sorted((n, tuple(s)) for n, s in self.shapes.items())))
+        return self.features.secure.plan(
+            self.features.noise,
+            self.privacy,
+            attempt=self.attempt,
+            layout=layout,
+            context=self.context,
+        )
+
+
+def gather_secure(
+    link: SiteLink,
+    run: RunFolder,
+    requests: Mapping[str, str],
+    nodes: Mapping[str, int],
+    round: SecureRound,
+) -> Gathered:
+    """The mean over the survivors of `requests` (request to site code), and who they are.
+
+    Raises QuorumMissed where too few sites are left, with nothing learned of any update.
+    """
+    exchange = _Exchange(link, run, nodes, round)
+    try:
+        total = exchange.run(requests)
+        mean = _mean(total, round)
+    except PrivacyError as error:
+        raise QuorumMissed(
+            f"round {round.number}: the secure sum was given up ({error}); resume when the sites"
+            " are back"
+        ) from error
+    return Gathered(
+        mean=mean,
+        accepted=list(total.survivors),
+        bytes_received=exchange.bytes_received,
+        bytes_sent=exchange.bytes_sent,
+        stated={site: exchange.stated[site] for site in total.survivors},
+    )
+
+
+def _mean(total: SecureSum, round: SecureRound) -> Update:
+    """Checked as one site's update is: no single one can be any more."""
+    values = round.features.noise.coordinator_half(total, round.privacy)
+    try:
+        check_frozen_columns(values, round.adapter)
+        return verify_update(values, shapes=round.shapes, max_norm=round.max_norm).update
+    except (UpdateRejected, AdapterMismatch) as error:
+        raise QuorumMissed(
+            f"round {round.number}: the mean of the secure sum was refused ({error})"
+        ) from error
+
+
+class _Exchange:
+    """The phases in order; a site that fails in one is left out of those after it."""
+
+    def __init__(
+        self, link: SiteLink, run: RunFolder, nodes: Mapping[str, int], round: SecureRound
+    ) -> None:
+        self._link, self._run, self._nodes, self._round = link, run, nodes, round
+        self.bytes_received: dict[str, int] = {}
+        self.bytes_sent: dict[str, int] = {}
+        self.stated: dict[str, dict[str, float | None]] = {}
+
+    def run(self, requests: Mapping[str, str]) -> SecureSum:
+        """Raises TooFewSites, or MessageRefused where a rebuilt secret is not the right one."""
+        half = SecureSumCoordinator(self._round.plan(), self._round.roster)
+        self._collect("tune", requests, KeyAdvert, half, self._round.tune_s)
+        keys = half.close_adverts()
+        sites = [advert.sender for advert in keys.adverts]
+        self._ask("share-keys", dict.fromkeys(sites, keys.to_bytes()), SharedKeys, half)
+        relayed = {site: sent.to_bytes() for site, sent in half.close_shares().items()}
+        self._ask("masked-input", relayed, MaskedInput, half)
+        survivors = half.close_inputs()
+        shown = dict.fromkeys(survivors.survivors, survivors.to_bytes())
+        self._ask("confirm", shown, Confirmation, half)
+        wanted = half.close_confirmations()
+        asked = dict.fromkeys((each.sender for each in wanted.confirmations), wanted.to_bytes())
+        self._ask("unmask", asked, UnmaskShares, half)
+        return half.result()
+
+    def _ask(
+        self,
+        exchange: str,
+        messages: Mapping[str, bytes],
+        kind: type[SiteMessage],
+        half: SecureSumCoordinator,
+    ) -> None:
+        requests: dict[str, str] = {}
+        for site, message in messages.items():
+            request, num_bytes = self._link.exchange(
+                self._nodes[site],
+                self._round.attempt,
+                exchange,
+                message,
+                ttl_s=self._round.exchange_s,
+            )
+            requests[request] = site
+            self.bytes_sent[site] = self.bytes_sent.get(site, 0) + num_bytes
+        self._collect(exchange, requests, kind, half, self._round.exchange_s)
+
+    def _collect(
+        self,
+        exchange: str,
+        requests: Mapping[str, str],
+        kind: type[SiteMessage],
+        half: SecureSumCoordinator,
+        wait_s: float,
+    ) -> None:
+        """Take the replies of one phase until all are there or its time is over."""
+        pending = dict(requests)
+        deadline = time.monotonic() + wait_s
+        while pending and time.monotonic() < deadline:
+            for request in list(pending):
+                reply = self._link.poll(request)
+                if reply is None:
+                    continue
+                site = pending.pop(request)
+                values = self._take(site, reply, kind, half)
+                self._note(exchange, site, reply.num_bytes, values)
+            if pending:
+                time.sleep(_POLL_S)
+        for site in pending.values():
+            self._note(exchange, site, 0, {"code": "late"})
+
+    def _take(
+        self, site: str, reply: SiteReply, kind: type[SiteMessage], half: SecureSumCoordinator
+    ) -> dict[str, Any]:
+        """What is wrong with a reply costs this site's part alone."""
+        self.bytes_received[site] = self.bytes_received.get(site, 0) + reply.num_bytes
+        if reply.code != "ok":
+            return {"code": reply.code}
+        try:
+            message = kind.from_bytes(reply.message)
+            if message.sender != site:
+                raise MessageRefused(f"site {site}: sent another site's message")
+            half.receive(message)
+        except MessageRefused:
+            return {"code": "rejected"}  # the reason may hold what the site chose
+        if reply.metrics:
+            self.stated[site] = stated_by(reply.metrics)
+        return {"code": "ok", **reply.metrics}
+
+    def _note(self, exchange: str, site: str, num_bytes: int, values: Mapping[str, Any]) -> None:
+        """The tuning's reply as any round's; of the exchanges only what went wrong."""
+        if exchange == "tune":
+            self._run.record(
+                "reply", round=self._round.number, site=site, bytes=num_bytes, **values
+            )
+        elif values["code"] != "ok":
+            self._run.record(
+                "dropped",
+                round=self._round.number,
+                site=site,
+                exchange=exchange,
+                code=values["code"],
+            )
