@@ -72,15 +72,22 @@ def _tune(message: Message) -> Outgoing:
     start: dict[str, NDArray[np.float32]] = {name: each.numpy() for name, each in arrays.items()}
     with TrainerChannel(site) as trainer:
         reply = trainer.tune(
-            str(asked["plan"]), start, timeout_s=policy.limits.max_round_s, attempt=attempt
+            str(asked["plan"]),
+            start,
+            timeout_s=policy.limits.max_round_s,
+            attempt=attempt,
+            receipt=str(asked["receipt"]),
         )
     if attempt:
-        return outgoing_advert(reply.message, reply.metrics, share_loss=policy.share_loss)
+        return outgoing_advert(
+            reply.message, reply.metrics, share_loss=policy.share_loss, receipt=reply.receipt
+        )
     return outgoing_update(
         reply.tensors,
         reply.metrics,
         announced={name: value.shape for name, value in start.items()},
         share_loss=policy.share_loss,
+        receipt=reply.receipt,
     )
 
 

@@ -1,9 +1,10 @@
 """Every message that leaves a site is built here, from one closed schema; all else is refused.
 
-A reply holds a code, named scalars, and for the code "ok" float32 tensors with exactly the names
-and shapes that the coordinator announced; in a round with secure aggregation, in their place, one
-message of its protocol, strictly read. No text but the code, no key but those listed, no value that
-is not a finite number (epsilon alone may be infinite: a site without noise must say so).
+A reply holds a code, named scalars, the receipt of the privacy ledger, and for the code "ok" float32
+tensors with exactly the names and shapes that the coordinator announced; in a round with secure
+aggregation, in their place, one message of its protocol, strictly read. No text but these, no key
+but those listed, no value that is not a finite number (epsilon alone may be infinite: a site
+without noise must say so).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ DECLINE_CODES = (
     "budget",
     "cancelled",
     "internal-error",
+    "ledger",
     "no-clips",
     "non-finite",
     "preset",
@@ -52,6 +54,7 @@ class Outgoing:
     metrics: Mapping[str, float]
     made_by: object
     message: bytes = b""
+    receipt: str = ""
 
     def __post_init__(self) -> None:
         if self.made_by is not _MADE_HERE:
@@ -64,6 +67,7 @@ def outgoing_update(
     *,
     announced: Mapping[str, tuple[int, ...]],
     share_loss: bool,
+    receipt: str,
 ) -> Outgoing:
     """A round's update and its scalars. Raises EgressRefused on anything outside the schema."""
     if set(tensors) != set(announced):
@@ -71,14 +75,29 @@ def outgoing_update(
         raise EgressRefused(f"{surplus} tensor names: must be exactly those announced")
     checked = {name: _check_tensor(tensors[name], announced[name]) for name in sorted(announced)}
     values = _check_scalars(metrics, share_loss)
-    return Outgoing(code="ok", tensors=checked, metrics=values, made_by=_MADE_HERE)
+    return Outgoing(
+        code="ok",
+        tensors=checked,
+        metrics=values,
+        made_by=_MADE_HERE,
+        receipt=_check_receipt(receipt),
+    )
 
 
-def outgoing_advert(message: bytes, metrics: Mapping[str, Any], *, share_loss: bool) -> Outgoing:
+def outgoing_advert(
+    message: bytes, metrics: Mapping[str, Any], *, share_loss: bool, receipt: str
+) -> Outgoing:
     """A round's keys for a secure sum and its scalars; the update itself stays at the site."""
     values = _check_scalars(metrics, share_loss)
     _check_message(message, "tune")
-    return Outgoing(code="ok", tensors={}, metrics=values, made_by=_MADE_HERE, message=message)
+    return Outgoing(
+        code="ok",
+        tensors={},
+        metrics=values,
+        made_by=_MADE_HERE,
+        message=message,
+        receipt=_check_receipt(receipt),
+    )
 
 
 def outgoing_answer(exchange: str, message: bytes) -> Outgoing:
@@ -101,6 +120,8 @@ def pack(outgoing: Outgoing) -> Any:
     if not isinstance(outgoing, Outgoing):
         raise EgressRefused(f"{type(outgoing).__name__}: build it with outgoing_update first")
     content = RecordDict({"status": ConfigRecord({"code": outgoing.code})})
+    if outgoing.receipt:
+        content["receipt"] = ConfigRecord({"receipt": outgoing.receipt})
     if outgoing.message:
         content["secure-sum"] = ConfigRecord({"message": outgoing.message})
         content["metrics"] = MetricRecord(dict(outgoing.metrics))
@@ -138,6 +159,17 @@ def _check_message(message: Any, exchange: str) -> None:
         kinds[exchange].from_bytes(message)
     except MessageRefused as error:
         raise EgressRefused(f"secure sum: {error}") from error
+
+
+def _check_receipt(text: Any) -> str:
+    """The receipt of the site's ledger: a head, an epsilon and a delta, and nothing else."""
+    from ophora_privacy.errors import InvalidPlan
+    from ophora_privacy.ledger_head import LedgerReceipt
+
+    try:
+        return LedgerReceipt.from_json(text).to_json()
+    except (InvalidPlan, TypeError) as error:
+        raise EgressRefused("receipt: must be the ledger's own") from error
 
 
 def _check_scalars(metrics: Mapping[str, Any], share_loss: bool) -> dict[str, float]:

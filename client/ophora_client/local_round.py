@@ -31,9 +31,16 @@ from ophora_model.errors import (
 )
 from ophora_model.round_plan import RoundPlan
 from ophora_model.update import Tensors, check_tensors
-from ophora_privacy.errors import BudgetExceeded, InvalidPlan, NonFiniteGradient, PrivacyError
+from ophora_privacy.errors import (
+    BudgetExceeded,
+    InvalidPlan,
+    LedgerRolledBack,
+    NonFiniteGradient,
+    PrivacyError,
+)
 from ophora_privacy.features import DistributedNoise, Features, LocalNoise
 from ophora_privacy.ledger import Ledger, Reservation
+from ophora_privacy.ledger_head import LedgerReceipt
 from ophora_privacy.plan import PrivacyPlan
 from ophora_privacy.secure_sum import Layout, RingVector, SecureSumPlan
 
@@ -50,6 +57,7 @@ class LocalResult:
 
     update: Tensors
     metrics: Mapping[str, float]
+    receipt: str
     contribution: RingVector | None = None
 
 
@@ -82,9 +90,21 @@ class LocalRounds:
         self._log = log
         self._membership = membership
 
-    def run(self, plan_json: str, start: Tensors, *, cancelled: Callable[[], bool]) -> LocalResult:
-        """Run one round. Raises Declined, with a code that may leave the site."""
+    def run(
+        self,
+        plan_json: str,
+        start: Tensors,
+        *,
+        cancelled: Callable[[], bool],
+        receipt: str = "",
+    ) -> LocalResult:
+        """Run one round. Raises Declined, with a code that may leave the site.
+
+        `receipt` is what the coordinator holds of this site's ledger: a ledger that lacks its entry
+        is an old copy, and nothing is spent from it.
+        """
         try:
+            self._check_receipt(receipt)
             return self._train(self._agree(plan_json, start), start, cancelled)
         except Declined as declined:
             self._log.declined(declined.code, str(declined))
@@ -179,8 +199,17 @@ class LocalRounds:
         return LocalResult(
             update={} if contribution is not None else tuned.update,
             metrics=self._metrics(tuned, reservation),
+            receipt=self._ledger.receipt().to_json(),
             contribution=contribution,
         )
+
+    def _check_receipt(self, receipt: str) -> None:
+        if not receipt:
+            return
+        try:
+            self._ledger.check_receipt(LedgerReceipt.from_json(receipt))
+        except (InvalidPlan, LedgerRolledBack) as error:
+            raise Declined("ledger", str(error)) from error
 
     def _tune(
         self,

@@ -55,6 +55,7 @@ class _Job:
     key: str
     plan: str = ""
     start: Tensors = field(default_factory=dict)
+    receipt: str = ""
     cancelled: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
     result: LocalResult | None = None
@@ -87,7 +88,12 @@ class TrainerService:
             if job is not None:
                 job.cancelled.set()
                 job.finished.wait()
-            self._job = job = _Job(key=key, plan=plan, start=frame.tensors)
+            self._job = job = _Job(
+                key=key,
+                plan=plan,
+                start=frame.tensors,
+                receipt=str(frame.header.get("receipt", "")),
+            )
             worker = threading.Thread(target=self._work, args=(job,))
             worker.start()
         return Frame(header={"job": key})
@@ -108,18 +114,22 @@ class TrainerService:
         job.finished.wait()
         if job.result is None:
             return Frame(header={"code": job.code})
-        metrics = dict(job.result.metrics)
+        header = {
+            "code": "ok",
+            "metrics": dict(job.result.metrics),
+            "receipt": job.result.receipt,
+        }
         attempt = str(frame.header.get("attempt", ""))
         given = job.result.contribution
         if given is None and not attempt:
-            return Frame(header={"code": "ok", "metrics": metrics}, tensors=job.result.update)
+            return Frame(header=header, tensors=job.result.update)
         try:
             if given is None or not attempt:
                 raise Declined(SECURE_SUM, "the plan and the request differ on the secure sum")
             advert = self._join(job, attempt, given).advert()
         except Declined as declined:
             return self._refused(declined)
-        return Frame.of_message(advert, code="ok", metrics=metrics)
+        return Frame.of_message(advert, **header)
 
     def exchange(self, frame: Frame) -> Frame:
         """One exchange of the attempt that runs: the answer, or a code."""
@@ -166,7 +176,9 @@ class TrainerService:
 
     def _work(self, job: _Job) -> None:
         try:
-            job.result = self._rounds.run(job.plan, job.start, cancelled=job.cancelled.is_set)
+            job.result = self._rounds.run(
+                job.plan, job.start, receipt=job.receipt, cancelled=job.cancelled.is_set
+            )
         except Declined as declined:
             job.code = declined.code
         except Exception:  # the thread's edge: the caller must get an answer

@@ -39,6 +39,7 @@ class TrainerReply:
     tensors: Tensors
     metrics: dict[str, float]
     message: bytes = b""
+    receipt: str = ""
 
 
 class TrainerChannel:
@@ -63,16 +64,24 @@ class TrainerChannel:
             ) from error
 
     def tune(
-        self, plan: str, start: Tensors, *, timeout_s: float, attempt: str = ""
+        self,
+        plan: str,
+        start: Tensors,
+        *,
+        timeout_s: float,
+        attempt: str = "",
+        receipt: str = "",
     ) -> TrainerReply:
         """Have one round tuned. Raises Declined, also on a timeout or a trainer that went away.
 
-        `attempt` names the attempt at the secure sum that the round has, if it has one.
+        `attempt` names the attempt at the secure sum that the round has, if it has one. `receipt`
+        is what the coordinator holds of the site's ledger.
         """
         try:
             self.wait_ready(min(_CONNECT_S, timeout_s))
             deadline = time.monotonic() + timeout_s
-            job = self._call(START, Frame(header={"plan": plan}, tensors=start), timeout_s)
+            asked = Frame(header={"plan": plan, "receipt": receipt}, tensors=start)
+            job = self._call(START, asked, timeout_s)
             self._wait(job, deadline)
             wanted = Frame(header={**job.header, "attempt": attempt})
             reply = self._call(RESULT, wanted, _CONNECT_S)
@@ -81,10 +90,12 @@ class TrainerChannel:
         except grpc.RpcError as error:
             raise Declined("trainer-unavailable", str(error.code())) from error
         _require_ok(reply)
-        if attempt:
-            metrics = dict(reply.header["metrics"])
-            return TrainerReply(tensors={}, metrics=metrics, message=reply.message)
-        return TrainerReply(tensors=reply.tensors, metrics=dict(reply.header["metrics"]))
+        return TrainerReply(
+            tensors={} if attempt else reply.tensors,
+            metrics=dict(reply.header["metrics"]),
+            message=reply.message if attempt else b"",
+            receipt=str(reply.header["receipt"]),
+        )
 
     def exchange(self, attempt: str, exchange: str, message: bytes, *, timeout_s: float) -> bytes:
         """One exchange of a secure sum. Raises Declined."""

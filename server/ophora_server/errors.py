@@ -10,6 +10,7 @@ ServerError
   InvalidFederation    federation.toml or the run's folder is not as it must be: correct it
   RunBusy              another process runs this run's rounds: wait, or stop it
   UpdateRejected       a site's update must not be averaged: it is left out
+  ReceiptRefused       a site's ledger has forgotten what it spent: it must be mended there
   QuorumMissed         too few sites answered: resume when they are back
   RunFailed            the rounds ended before their end: read the reason, then resume
   RecordInvalid        evidence, policy, approval or roster can't be used: make it again
@@ -60,6 +61,10 @@ class RunBusy(ServerError):
 
 class UpdateRejected(ServerError):
     """Wrong names, shapes or type, not finite, or beyond the norm bound."""
+
+
+class ReceiptRefused(ServerError):
+    """A site's receipt goes behind the one that is held of its ledger."""
 
 
 class QuorumMissed(ServerError):

@@ -19,6 +19,7 @@ from ophora_model.update import Shapes, Tensors
 from ophora_privacy.features import Features
 from ophora_privacy.secure_sum import Roster
 from ophora_server.federation_settings import FederationSettings, StageSettings
+from ophora_server.receipts import ReceiptBook
 from ophora_server.replies import Gathered, gather
 from ophora_server.run_folder import RunFolder
 from ophora_server.secure_rounds import SecureRound, gather_secure, new_attempt
@@ -82,6 +83,7 @@ def ask(
     sites: Mapping[int, str],
     start: Tensors,
     roster: Roster | None,
+    receipts: ReceiptBook,
 ) -> Asked:
     """Send every site its plan and the adapter."""
     features = settings.features(roster)
@@ -92,7 +94,12 @@ def ask(
     for dealt, (node, code) in enumerate(by_code):
         plan = _plan(settings, base, place, features, dealt).to_json()
         request, num_bytes = link.send(
-            node, plan, start, ttl_s=settings.quorum.round_s, attempt=attempt
+            node,
+            plan,
+            start,
+            ttl_s=settings.quorum.round_s,
+            attempt=attempt,
+            receipt=receipts.held(code),
         )
         requests[request], bytes_sent[code] = code, num_bytes
     return Asked(

@@ -1,8 +1,8 @@
 """The replies of one round: taken as they come, verified, added up, and what they state of privacy.
 
-Data path: requests -> poll until all are there or the round's time is over -> verify -> running
-mean. What a site states of its patients' epsilon is its ledger's figure, which the coordinator
-can't check; it is carried into the release.
+Data path: requests -> poll until all are there or the round's time is over -> verify, keep the
+ledger's receipt -> running mean. What a site states of its patients' epsilon is its ledger's
+figure, which the coordinator can't check; it is carried into the release.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from ophora_model.errors import AdapterMismatch
 from ophora_model.stacking import check_frozen_columns
 from ophora_model.update import Shapes, Update
 from ophora_server.aggregation import RunningMean, verify_update
-from ophora_server.errors import QuorumMissed, UpdateRejected
+from ophora_server.errors import QuorumMissed, ReceiptRefused, UpdateRejected
 from ophora_server.federation_settings import QuorumSettings
+from ophora_server.receipts import ReceiptBook
 from ophora_server.run_folder import RunFolder
 from ophora_server.site_link import SiteLink, SiteReply
 
@@ -56,6 +57,7 @@ def gather(
     Raises QuorumMissed where fewer than `quorum.min_sites` updates hold.
     """
     mean = RunningMean(shapes)
+    receipts = ReceiptBook(folder=run.receipts)
     gathered = Gathered(mean=Update(tensors={}))
     pending = dict(requests)
     deadline = time.monotonic() + quorum.round_s
@@ -66,7 +68,7 @@ def gather(
                 continue
             site = pending.pop(request)
             gathered.bytes_received[site] = reply.num_bytes
-            values = _take(reply, mean, quorum.max_update_norm, shapes, adapter)
+            values = _take(site, reply, mean, receipts, quorum.max_update_norm, shapes, adapter)
             if values["code"] == "ok":
                 gathered.accepted.append(site)
                 gathered.stated[site] = stated_by(reply.metrics)
@@ -104,8 +106,10 @@ def stated_cost(history: Sequence[Mapping[str, Any]]) -> tuple[float | None, flo
 
 
 def _take(
+    site: str,
     reply: SiteReply,
     mean: RunningMean,
+    receipts: ReceiptBook,
     max_norm: float,
     shapes: Shapes,
     adapter: AdapterSpec,
@@ -116,8 +120,11 @@ def _take(
     try:
         verified = verify_update(reply.tensors, shapes=shapes, max_norm=max_norm)
         check_frozen_columns(reply.tensors, adapter)
+        receipts.take(site, reply.receipt)
     except (UpdateRejected, AdapterMismatch):
         return {"code": "rejected"}  # the reason may hold names that the site chose
+    except ReceiptRefused:
+        return {"code": "ledger"}
     mean.add(verified)
     return {"code": "ok", "update_norm": verified.l2_norm, **reply.metrics}
 

@@ -22,6 +22,7 @@ from ophora_server.checkpoint import Checkpoint, last_checkpoint, write_checkpoi
 from ophora_server.errors import InvalidFederation, QuorumMissed
 from ophora_server.federation_settings import FederationSettings
 from ophora_server.one_round import BaseFacts, RoundPlace, ask, take
+from ophora_server.receipts import ReceiptBook
 from ophora_server.replies import stated_cost
 from ophora_server.roster import read_roster
 from ophora_server.run_folder import RunFolder
@@ -108,7 +109,8 @@ def _run_round(
     run.record("round-started", round=place.number, stage=stage, sites=sorted(sites.values()))
     start = widened(before.tensors, place.adapter)
     roster = read_roster(run.roster_file) if settings.secure_sum is not None else None
-    asked = ask(link, settings, base, place, sites, start, roster)
+    receipts = ReceiptBook(folder=run.receipts)
+    asked = ask(link, settings, base, place, sites, start, roster, receipts)
     gathered = take(link, run, settings, base, place, asked)
     after = Update(tensors=start) + gathered.mean
     entry = {

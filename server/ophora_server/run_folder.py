@@ -5,6 +5,7 @@
     RUN/identities/       <code>.pub: the public identity key of each site
     RUN/roster.toml       all of those, for secure aggregation and approvals
     RUN/sites.json        node id -> site code, written when a site's key is registered
+    RUN/receipts/         <code>.json: the newest receipt of each site's privacy ledger
     RUN/rounds.jsonl      one line an event: round started, reply, round finished, release, failed
     RUN/checkpoints/      one folder a finished round
     RUN/releases/         one folder a finished stage
@@ -60,6 +61,10 @@ class RunFolder:
     @property
     def identities(self) -> Path:
         return self.path / "identities"
+
+    @property
+    def receipts(self) -> Path:
+        return self.path / "receipts"
 
     @property
     def events_file(self) -> Path:

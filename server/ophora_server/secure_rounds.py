@@ -31,7 +31,8 @@ from ophora_privacy.secure_sum.messages import (
     UnmaskShares,
 )
 from ophora_server.aggregation import verify_update
-from ophora_server.errors import QuorumMissed, UpdateRejected
+from ophora_server.errors import QuorumMissed, ReceiptRefused, UpdateRejected
+from ophora_server.receipts import ReceiptBook
 from ophora_server.replies import Gathered, stated_by
 from ophora_server.run_folder import RunFolder
 from ophora_server.site_link import SiteLink, SiteReply
@@ -122,6 +123,7 @@ class _Exchange:
         self, link: SiteLink, run: RunFolder, nodes: Mapping[str, int], round: SecureRound
     ) -> None:
         self._link, self._run, self._nodes, self._round = link, run, nodes, round
+        self._receipts = ReceiptBook(folder=run.receipts)
         self.bytes_received: dict[str, int] = {}
         self.bytes_sent: dict[str, int] = {}
         self.stated: dict[str, dict[str, float | None]] = {}
@@ -198,9 +200,13 @@ class _Exchange:
             message = kind.from_bytes(reply.message)
             if message.sender != site:
                 raise MessageRefused(f"site {site}: sent another site's message")
+            if kind is KeyAdvert:
+                self._receipts.take(site, reply.receipt)
             half.receive(message)
         except MessageRefused:
             return {"code": "rejected"}  # the reason may hold what the site chose
+        except ReceiptRefused:
+            return {"code": "ledger"}
         if reply.metrics:
             self.stated[site] = stated_by(reply.metrics)
         return {"code": "ok", **reply.metrics}

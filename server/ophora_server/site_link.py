@@ -20,6 +20,7 @@ from flwr.serverapp import Grid
 from ophora_model.update import Tensors
 
 _SCALAR_BYTES = 8
+_LONGEST_RECEIPT = 1000
 REPLY_METRICS = ("delta", "epsilon", "loss", "seconds", "steps")
 
 
@@ -28,7 +29,7 @@ class SiteReply:
     """One site's answer, not yet verified.
 
     `tensors` is empty unless `code` is "ok", and so is `message`, which a secure sum's answers
-    have in the place of tensors.
+    have in the place of tensors. `receipt` is that of the site's privacy ledger, as JSON.
     """
 
     request: str
@@ -37,6 +38,7 @@ class SiteReply:
     metrics: Mapping[str, float]
     num_bytes: int
     message: bytes = b""
+    receipt: str = ""
 
 
 class SiteLink(Protocol):
@@ -47,9 +49,19 @@ class SiteLink(Protocol):
         ...
 
     def send(
-        self, node: int, plan: str, tensors: Tensors, *, ttl_s: float, attempt: str = ""
+        self,
+        node: int,
+        plan: str,
+        tensors: Tensors,
+        *,
+        ttl_s: float,
+        attempt: str = "",
+        receipt: str = "",
     ) -> tuple[str, int]:
-        """Send one request; its id and its payload bytes. `attempt` is the secure sum's, if any."""
+        """Send one request; its id and its payload bytes.
+
+        `attempt` is the secure sum's, if any; `receipt` what is held of the site's ledger.
+        """
         ...
 
     def exchange(
@@ -77,14 +89,22 @@ class GridLink:
         }
 
     def send(
-        self, node: int, plan: str, tensors: Tensors, *, ttl_s: float, attempt: str = ""
+        self,
+        node: int,
+        plan: str,
+        tensors: Tensors,
+        *,
+        ttl_s: float,
+        attempt: str = "",
+        receipt: str = "",
     ) -> tuple[str, int]:
         """One train message."""
         arrays = ArrayRecord({name: Array(np.asarray(value)) for name, value in tensors.items()})
-        asked = ConfigRecord({"plan": plan, "attempt": attempt})
+        asked = ConfigRecord({"plan": plan, "attempt": attempt, "receipt": receipt})
         content = RecordDict({"plan": asked, "adapter": arrays})
         request = self._push(content, node, "train", ttl_s)
-        return request, _array_bytes(arrays) + len(plan.encode()) + len(attempt.encode())
+        texts = sum(len(text.encode()) for text in (plan, attempt, receipt))
+        return request, _array_bytes(arrays) + texts
 
     def exchange(
         self, node: int, attempt: str, exchange: str, message: bytes, *, ttl_s: float
@@ -117,7 +137,11 @@ def _read_reply(request: str, answer: Message) -> SiteReply:
     if not isinstance(code, str) or metrics is None:
         return _without_update(request, "malformed", 0)
     arrays = content.array_records.get("update", ArrayRecord())
+    receipt = content.config_records.get("receipt", ConfigRecord()).get("receipt", "")
+    if not isinstance(receipt, str) or len(receipt) > _LONGEST_RECEIPT:
+        return _without_update(request, "malformed", 0)
     num_bytes = _array_bytes(arrays) + len(code.encode()) + _SCALAR_BYTES * len(metrics)
+    num_bytes += len(receipt.encode())
     if code != "ok":
         return _without_update(request, _short(code), num_bytes)
     if "secure-sum" in content.config_records:
@@ -131,6 +155,7 @@ def _read_reply(request: str, answer: Message) -> SiteReply:
             metrics=metrics,
             num_bytes=num_bytes + len(message),
             message=message,
+            receipt=receipt,
         )
     try:
         tensors = {str(name): array.numpy() for name, array in arrays.items()}
@@ -139,7 +164,12 @@ def _read_reply(request: str, answer: Message) -> SiteReply:
     if not all(isinstance(tensor, np.ndarray) for tensor in tensors.values()):  # an .npz reads too
         return _without_update(request, "malformed", num_bytes)
     return SiteReply(
-        request=request, code="ok", tensors=tensors, metrics=metrics, num_bytes=num_bytes
+        request=request,
+        code="ok",
+        tensors=tensors,
+        metrics=metrics,
+        num_bytes=num_bytes,
+        receipt=receipt,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
+import plans
 from ophora_client import client_app
 from ophora_client.errors import Declined
 from ophora_client.site import init_site
@@ -41,7 +42,13 @@ class FakeChannel:
         pass
 
     def tune(
-        self, plan: str, start: Tensors, *, timeout_s: float, attempt: str = ""
+        self,
+        plan: str,
+        start: Tensors,
+        *,
+        timeout_s: float,
+        attempt: str = "",
+        receipt: str = "",
     ) -> TrainerReply:
         if isinstance(self.reply, Exception):
             raise self.reply
@@ -59,7 +66,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _ask(content: RecordDict | None = None) -> RecordDict:
     arrays = ArrayRecord({name: Array(value) for name, value in START.items()})
     given = content or RecordDict(
-        {"plan": ConfigRecord({"plan": "{}", "attempt": ""}), "adapter": arrays}
+        {"plan": ConfigRecord({"plan": "{}", "attempt": "", "receipt": ""}), "adapter": arrays}
     )
     message = Message(given, dst_node_id=1, message_type="train")
     context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config={})
@@ -67,7 +74,7 @@ def _ask(content: RecordDict | None = None) -> RecordDict:
 
 
 def _reply(tensors: Mapping[str, Any], metrics: Mapping[str, Any]) -> TrainerReply:
-    return TrainerReply(tensors=tensors, metrics=dict(metrics))
+    return TrainerReply(tensors=tensors, metrics=dict(metrics), receipt=plans.make_receipt(4))
 
 
 def test_an_update_leaves_in_the_schema(site: Path) -> None:

@@ -94,11 +94,18 @@ class Link:
         return dict(enumerate(self.sites_of))
 
     def send(
-        self, node: int, plan: str, tensors: Tensors, *, ttl_s: float, attempt: str = ""
+        self,
+        node: int,
+        plan: str,
+        tensors: Tensors,
+        *,
+        ttl_s: float,
+        attempt: str = "",
+        receipt: str = "",
     ) -> tuple[str, int]:
         site = self.sites()[node]
         service = self.sites_of[site].service
-        job = service.start(Frame(header={"plan": plan}, tensors=tensors))
+        job = service.start(Frame(header={"plan": plan, "receipt": receipt}, tensors=tensors))
         answer = service.result(Frame(header={**job.header, "attempt": attempt}))
         return self._reply(site, "tune", answer), 100
 
@@ -129,6 +136,7 @@ class Link:
                 metrics=answer.header.get("metrics", {}),
                 num_bytes=10,
                 message=message,
+                receipt=answer.header.get("receipt", ""),
             )
         return request
 
@@ -320,3 +328,17 @@ def test_another_roster_than_the_pinned_one_is_declined(tmp_path: Path) -> None:
     with pytest.raises(QuorumMissed):
         run_rounds(Link(sites), run, _settings(), BASE)
     assert {event["code"] for event in run.events() if event["event"] == "reply"} == {"secure-sum"}
+
+
+def test_a_site_that_put_an_old_ledger_back_declines_and_spends_nothing(tmp_path: Path) -> None:
+    sites = _sites(tmp_path)
+    run = RunFolder(path=tmp_path)
+    fresh = {path: path.read_bytes() for path in (tmp_path / "e").glob("ledger.*")}
+    run_rounds(Link(sites), run, _settings(rounds=1), BASE)
+    for path, content in fresh.items():
+        path.write_bytes(content)
+    end = run_rounds(Link(_sites(tmp_path)), run, _settings(rounds=2), BASE)
+    assert end.history[1]["sites"] == list(CODES[:4])
+    codes = {event["site"]: event["code"] for event in run.events() if event["event"] == "reply"}
+    assert codes["e"] == "ledger"
+    assert sites["e"].ledger.spends() == []

@@ -14,6 +14,7 @@ from ophora_model.update import Tensors
 from ophora_server.errors import InvalidFederation, QuorumMissed, RunBusy
 from ophora_server.federation_settings import FederationSettings
 from ophora_server.one_round import BaseFacts, read_base_facts
+from ophora_server.receipts import ReceiptBook
 from ophora_server.rounds import run_rounds
 from ophora_server.run_folder import RunFolder
 from ophora_server.site_link import SiteReply
@@ -54,6 +55,8 @@ class FakeLink:
 
     answers: dict[int, Answer | None]
     epsilons: dict[int, float] = field(default_factory=dict)  # of one round; missing: infinite
+    receipts: dict[int, str] = field(default_factory=dict)  # missing: of a ledger that grows
+    held: list[str] = field(default_factory=list)  # what the coordinator sent back
     plans: list[RoundPlan] = field(default_factory=list)
     replies: dict[str, SiteReply] = field(default_factory=dict)
 
@@ -61,8 +64,16 @@ class FakeLink:
         return {node: f"site-{node}" for node in self.answers}
 
     def send(
-        self, node: int, plan: str, tensors: Tensors, *, ttl_s: float, attempt: str = ""
+        self,
+        node: int,
+        plan: str,
+        tensors: Tensors,
+        *,
+        ttl_s: float,
+        attempt: str = "",
+        receipt: str = "",
     ) -> tuple[str, int]:
+        self.held.append(receipt)
         self.plans.append(RoundPlan.from_json(plan))
         request = f"request-{len(self.plans)}"
         answer = self.answers[node]
@@ -78,6 +89,7 @@ class FakeLink:
                     "delta": 1e-3 * node,
                 },
                 num_bytes=10,
+                receipt=self.receipts.get(node, plans.make_receipt(self.plans[-1].round, node)),
             )
         return request, 100
 
@@ -359,3 +371,37 @@ def test_an_infinite_epsilon_is_logged_as_text(tmp_path: Path, base: BaseFacts) 
     reply = next(event for event in run.events() if event["event"] == "reply")
     assert reply["epsilon"] == "inf"
     assert "Infinity" not in run.events_file.read_text()
+
+
+def test_the_coordinator_sends_back_the_receipt_that_it_holds(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    link = FakeLink({1: constant(0.1), 2: constant(0.2)})
+    run_rounds(link, _run(tmp_path), _settings(tpt=2), base)
+    assert link.held == ["", "", plans.make_receipt(1, 1), plans.make_receipt(1, 2)]
+
+
+@pytest.mark.parametrize(
+    "receipt",
+    [
+        plans.make_receipt(1, 3),  # an old copy of the ledger
+        plans.make_receipt(900, 4),  # another ledger
+        plans.make_receipt(2, 3, head=77),  # as long, with another end
+        "",
+        "{}",
+    ],
+)
+def test_a_site_whose_ledger_went_back_is_not_counted(
+    tmp_path: Path, base: BaseFacts, receipt: str
+) -> None:
+    run = _run(tmp_path)
+    sites: dict[int, Answer | None] = {1: constant(1.0), 2: constant(2.0), 3: constant(6.0)}
+    run_rounds(FakeLink(sites), run, _settings(tpt=2), base)
+    before = ReceiptBook(folder=run.receipts).held("site-3")
+    later = FakeLink(sites, receipts={1: plans.make_receipt(50, 1), 3: receipt})
+    later.receipts[2] = plans.make_receipt(50, 2)
+    end = run_rounds(later, run, _settings(tpt=3), base)
+    assert end.history[2]["sites"] == ["site-1", "site-2"]
+    codes = {event["site"]: event["code"] for event in run.events() if event["event"] == "reply"}
+    assert codes == {"site-1": "ok", "site-2": "ok", "site-3": "ledger"}
+    assert ReceiptBook(folder=run.receipts).held("site-3") == before

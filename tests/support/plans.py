@@ -4,6 +4,7 @@ from typing import Any
 
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.round_plan import TuningPlan
+from ophora_privacy.ledger_head import LedgerReceipt
 from ophora_privacy.plan import PrivacyPlan
 from ophora_server.federation_settings import FederationSettings, QuorumSettings, StageSettings
 
@@ -25,6 +26,17 @@ PRIVACY = PrivacyPlan(
     clips_per_patient=1,
     normaliser=2.0,
 )
+
+
+def make_receipt(seq: int, ledger: int = 1, head: int = 0) -> str:
+    """The receipt of a ledger that holds so many entries."""
+    return LedgerReceipt(
+        ledger_id=f"{ledger:032x}",
+        seq=seq,
+        head_hash=f"{head or seq:064x}",
+        epsilon=float(seq),
+        delta=1e-5,
+    ).to_json()
 
 
 def make_stage(name: str, rounds: int, privacy: PrivacyPlan = PRIVACY) -> StageSettings:
