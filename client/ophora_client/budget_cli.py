@@ -90,6 +90,25 @@ def receipt(site: SiteFolder) -> None:
 
 
 @app.command()
+def restore_head(
+    site: SiteFolder,
+    receipt: Annotated[
+        Path, typer.Option("--receipt", help="The newest that the coordinator holds.")
+    ],
+) -> None:
+    """Write a lost ledger.head anew, if the ledger holds what the receipt says."""
+    from ophora_client.site import Site
+    from ophora_privacy.ledger_chain import LedgerChain
+    from ophora_privacy.ledger_head import LedgerReceipt
+
+    held = LedgerReceipt.from_json(_read_text(receipt))
+    opened = Site.open(site)
+    LedgerChain(opened.ledger_path).restore_head(held.head)
+    opened.open_ledger()
+    typer.echo(f"the ledger holds entry {held.seq} of the receipt; ledger.head is there")
+
+
+@app.command()
 def statement(site: SiteFolder) -> None:
     """Print what the site may say about its patients' privacy, as Markdown, from the ledger."""
     from datetime import UTC, datetime

@@ -1,6 +1,6 @@
 """Every message that leaves a site is built here, from one closed schema; all else is refused.
 
-A reply holds a code, named scalars, the receipt of the privacy ledger, and for the code "ok" float32
+A reply holds a code, named scalars, the privacy ledger's receipt, and for the code "ok" float32
 tensors with exactly the names and shapes that the coordinator announced; in a round with secure
 aggregation, in their place, one message of its protocol, strictly read. No text but these, no key
 but those listed, no value that is not a finite number (epsilon alone may be infinite: a site

@@ -34,6 +34,7 @@ def open_rounds(folder: Path, tuner: Tuner | None = None) -> LocalRounds:
             clips=site.clips_dir,
             cache=site.cache_dir,
             key=site.key(),
+            performance=site.settings.performance.to_settings(),
         )
         model.fill_cache()
 

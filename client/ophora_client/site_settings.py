@@ -21,6 +21,8 @@ from ophora_curation.settings import CurationSettings
 from ophora_curation.text.refining import RefineSettings
 from ophora_model.errors import ModelError
 from ophora_model.presets import check_base_folder, find_preset
+from ophora_privacy.errors import PrivacyError
+from ophora_privacy.performance import PerformanceSettings
 
 _CODE = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
@@ -74,6 +76,32 @@ class ModelTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PerformanceTable:
+    """`[performance]`: how this site computes its gradients; no guarantee depends on it.
+
+    `micro_batch = 0` takes what fits.
+    """
+
+    path: str = "auto"
+    micro_batch: int = 0
+    draws_per_clip: int = 1
+
+    def __post_init__(self) -> None:
+        try:
+            self.to_settings()
+        except PrivacyError as error:
+            raise SiteInvalid(str(error)) from error
+
+    def to_settings(self) -> PerformanceSettings:
+        """As the tuning takes them."""
+        return PerformanceSettings(
+            path=self.path,  # type: ignore[arg-type]  # which it checks
+            micro_batch=self.micro_batch or None,
+            draws_per_clip=self.draws_per_clip,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SiteSettings:
     """Everything in site.toml."""
 
@@ -85,6 +113,7 @@ class SiteSettings:
     model: ModelTable = field(default_factory=ModelTable)
     federation: FederationLimits = field(default_factory=FederationLimits)
     audit: AuditTable = field(default_factory=AuditTable)
+    performance: PerformanceTable = field(default_factory=PerformanceTable)
 
 
 def parse_settings(text: str) -> SiteSettings:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ophora_model.patient_tuning import Give
     from ophora_model.round_plan import RoundPlan
     from ophora_model.tuning import TuningResult
+    from ophora_privacy.performance import PerformanceSettings
     from ophora_privacy.plan import PrivacyPlan
 
 OnStep = Callable[[int, int, float], None]  # step, steps, loss: the loss stays at the site
@@ -88,7 +89,8 @@ class ModelTuner:
     """Tuner over the real base. Not for use by two threads at once.
 
     The cache is sealed with keys derived from `key`, the site's. Raises `CacheUnreadable` where it
-    is another than the one that the cache was sealed with.
+    is another than the one that the cache was sealed with. `performance` is how gradients are
+    computed, which is the site's own affair.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class ModelTuner:
         clips: Path,
         cache: Path,
         key: bytes,
+        performance: PerformanceSettings | None = None,
     ) -> None:
         from ophora_model.base import load_base
         from ophora_model.latents import LatentsCache
@@ -109,6 +112,7 @@ class ModelTuner:
         self._transformer: Any = self._base.transformer  # diffusers' class with peft's methods
         self._cache = LatentsCache(cache, self._base, key=key)
         self._manifest, self._clips = manifest, clips
+        self._performance = performance
         self._adapter: tuple[AdapterSpec, Adapter] | None = None
 
     @property
@@ -169,6 +173,8 @@ class ModelTuner:
             plan,
             privacy,
             secret=os.urandom(32),
+            performance=self._performance,
+            average_decay=plan.tuning.average_decay,
             on_step=on_step,
             cancelled=cancelled,
         )

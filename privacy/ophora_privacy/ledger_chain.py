@@ -114,6 +114,17 @@ class LedgerChain:
             if _head_of(_checked(connection, head, self.path)) != head:
                 self._publish(connection)
 
+    def restore_head(self, kept: LedgerHead) -> None:
+        """Write a lost head anew, where the chain holds the one that was `kept` elsewhere.
+
+        Changes nothing where there is a head.
+        """
+        if read_head(self.path) is not None:
+            return
+        with self._connection() as connection:
+            check_head(_whole(connection), kept, "the receipt")
+            self._publish(connection)
+
     def _publish(self, connection: sqlite3.Connection) -> None:
         """Write the head under the lock, so that of two writers the later one's stays."""
         connection.execute("BEGIN IMMEDIATE")
@@ -155,14 +166,23 @@ def check_head(entries: list[Entry], head: LedgerHead, kept: str) -> None:
 
 
 def _checked(connection: sqlite3.Connection, head: LedgerHead | None, path: Path) -> list[Entry]:
+    entries = _whole(connection)
+    if head is not None:
+        check_head(entries, head, head_path(path).name)
+    elif any(entry.body["kind"] == "open" for entry in entries[:-1]):
+        raise LedgerUnavailable(
+            f"{head_path(path).name}: not there; {_RESTORE}, or run `ophora site budget"
+            " restore-head` with the coordinator's receipt"
+        )
+    return entries
+
+
+def _whole(connection: sqlite3.Connection) -> list[Entry]:
+    """All entries, and as many as were ever written."""
     entries = _read(connection)
     (written,) = connection.execute("PRAGMA user_version").fetchone()
     if written > len(entries):
         raise LedgerTruncated(f"{len(entries)} entries of {written} written; {_RESTORE}")
-    if head is not None:
-        check_head(entries, head, head_path(path).name)
-    elif any(entry.body["kind"] == "open" for entry in entries[:-1]):
-        raise LedgerUnavailable(f"{head_path(path).name}: not there; {_RESTORE}")
     return entries
 
 

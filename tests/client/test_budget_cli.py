@@ -15,6 +15,7 @@ from ophora_client.errors import SiteInvalid
 from ophora_client.site import Site, init_site
 from ophora_client.site_cli import app
 from ophora_privacy.accountant import Epsilon
+from ophora_privacy.errors import LedgerRolledBack
 from ophora_privacy.plan import PrivacyPlan
 
 PLAN = PrivacyPlan(
@@ -117,6 +118,28 @@ def test_a_rolled_back_site_is_told_by_its_receipt(site: Site, tmp_path: Path) -
     code, shown = _run(site, "verify", "--receipt", str(tmp_path / "receipt.json"))
     assert code == 1
     assert "an old copy" in shown
+
+
+def test_a_lost_head_is_made_again_from_the_receipt_and_from_no_older_ledger(
+    site: Site, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.json"
+    kept.write_text(site.open_ledger().receipt().to_json())
+    whole = site.ledger_path.read_bytes()
+    head = site.folder / "ledger.head"
+    before = head.read_bytes()
+    head.unlink()
+    code, shown = _run(site, "restore-head", "--receipt", str(kept))
+    assert (code, head.read_bytes()) == (0, before)
+    assert "ledger.head is there" in shown
+    newer = site.open_ledger()
+    newer.reserve(PLAN, run_id="r", stage="tpt", round=9)
+    kept.write_text(newer.receipt().to_json())
+    site.ledger_path.write_bytes(whole)
+    head.unlink()
+    with pytest.raises(LedgerRolledBack, match="an old copy"):
+        _run(site, "restore-head", "--receipt", str(kept))
+    assert not head.exists()
 
 
 def test_a_receipt_that_cannot_be_read_is_an_input_error(site: Site, tmp_path: Path) -> None:
