@@ -54,7 +54,10 @@ def open_accelerator(track: Tracker, folder: Path, name: str) -> Accelerator:
 
 
 def shard(base: Base, accelerator: Accelerator) -> None:
-    """Spreads the base over the processes. Raises `SiteInvalid` where there is but one."""
+    """Spreads the base over the processes and their devices; load its denoiser on the CPU.
+
+    Raises `SiteInvalid` where there is but one process.
+    """
     from torch.distributed.device_mesh import init_device_mesh
 
     from ophora_model.sharding import shard_base

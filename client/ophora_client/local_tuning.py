@@ -131,7 +131,11 @@ class LocalTuning:
         from ophora_model.training import Checkpointing, train
 
         model, is_main = self._site.settings.model, accelerator.is_main_process
-        base = load_base(find_preset(model.preset), _folder(model.base_folder))
+        base = load_base(
+            find_preset(model.preset),
+            _folder(model.base_folder),
+            transformer_device="cpu" if self._options.shard else None,  # whole on no device
+        )
         with accelerator.main_process_first():
             cache = LatentsCache(self._site.cache_dir, base, key=self._site.key())
             cache.fill(sources, on_clip)

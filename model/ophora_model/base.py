@@ -61,9 +61,16 @@ class Base:
 
 
 def load_base(
-    preset: Preset, folder: Path | None = None, *, parts: Sequence[Part] = ALL_PARTS
+    preset: Preset,
+    folder: Path | None = None,
+    *,
+    parts: Sequence[Part] = ALL_PARTS,
+    transformer_device: str | None = None,
 ) -> Base:
     """Loads the parts from `folder`, from this package or from the preset's hub id, in that order.
+
+    `transformer_device` is where the denoiser's weights go, if not where the base runs: "cpu" for
+    one that `shard_base` takes to its devices in parts, none of which need hold it whole.
 
     Raises `BaseMissing` that names what is missing and what to give instead.
     """
@@ -81,7 +88,7 @@ def load_base(
         transformer = CogVideoXTransformer3DModel.from_pretrained(
             root / "transformer", torch_dtype=dtype, local_files_only=True
         )
-        transformer = transformer.requires_grad_(False).eval().to(device)
+        transformer = transformer.requires_grad_(False).eval().to(transformer_device or device)
     if "vae" in parts:
         vae = AutoencoderKLCogVideoX.from_pretrained(
             root / "vae", torch_dtype=dtype, local_files_only=True

@@ -48,10 +48,15 @@ def block_forward(block: Any) -> Callable[..., tuple[Tensor, Tensor]]:
     own = block.forward
 
     def forward(
-        hidden_states: Tensor, encoder_hidden_states: Tensor, temb: Tensor, **others: Any
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        temb: Tensor,
+        image_rotary_emb: Any = None,
+        attention_kwargs: dict[str, Any] | None = None,
     ) -> tuple[Tensor, Tensor]:
+        others = (image_rotary_emb, attention_kwargs)  # checkpointing gives them by position
         if torch.is_grad_enabled():
-            made: tuple[Tensor, Tensor] = own(hidden_states, encoder_hidden_states, temb, **others)
+            made: tuple[Tensor, Tensor] = own(hidden_states, encoder_hidden_states, temb, *others)
             return made
         text = encoder_hidden_states.shape[1]
         both_BLD = torch.cat([encoder_hidden_states, hidden_states], dim=1)
@@ -59,8 +64,8 @@ def block_forward(block: Any) -> Callable[..., tuple[Tensor, Tensor]]:
         pixels, words = block.attn1(
             hidden_states=normed_BLD[:, text:],
             encoder_hidden_states=normed_BLD[:, :text],
-            image_rotary_emb=others.get("image_rotary_emb"),
-            **(others.get("attention_kwargs") or {}),
+            image_rotary_emb=image_rotary_emb,
+            **(attention_kwargs or {}),
         )
         both_BLD[:, text:].add_(gate * pixels)
         both_BLD[:, :text].add_(text_gate * words)

@@ -24,6 +24,8 @@ def shard_base(transformer: nn.Module, *, mesh: DeviceMesh) -> None:
 
     Call it in every process, on equal weights, after the adapter was attached and before the first
     forward; from then on every forward is one of all processes together, also without gradients.
+    Weights that lie elsewhere, as on the CPU, come to the mesh's devices block by block, each cut
+    before the next comes; the adapter comes whole, in the same parameters.
     A mesh of two dimensions is copies of shards. Raises `PlanInvalid` for a mesh of one process and
     `AdapterMismatch` where no adapter is attached, since none can be afterwards.
     """
@@ -43,6 +45,8 @@ def shard_base(transformer: nn.Module, *, mesh: DeviceMesh) -> None:
     transformer.register_forward_hook(_own_storage)  # before the hooks of FSDP
     # dropped after a forward as well: by default it keeps what lies outside the blocks
     fully_shard(transformer, mesh=mesh, ignored_params=adapter, reshard_after_forward=True)
+    for factor in adapter:  # FSDP leaves what it ignores where it is
+        factor.data = factor.data.to(mesh.device_type)
 
 
 def held_bytes(transformer: nn.Module) -> int:

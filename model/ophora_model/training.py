@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ from ophora_model.lean import lean
 from ophora_model.timesteps import Interval
 from ophora_model.training_draws import Place, draw_place, epoch_order, losses_of
 from ophora_model.training_plan import TrainingPlan
+from ophora_model.training_processes import Processes
 from ophora_model.training_state import TrainingState, checkpoints
 from ophora_model.update import Tensors
 
@@ -89,7 +90,10 @@ def train(
         raise BaseMissing("base was loaded without part 'transformer': load it with that part")
     if not clips:
         raise PlanInvalid("clips=0: must be at least 1; curate videos for this stage first")
-    run = _Run(base, adapter, sorted(clips, key=lambda clip: clip.clip_id), plan, accelerator)
+    if plan.gradient_checkpointing:
+        base.transformer.enable_gradient_checkpointing()
+    in_order = sorted(clips, key=lambda clip: clip.clip_id)
+    run = _Run(base, adapter, in_order, plan, Processes(accelerator=accelerator))
     run.resume(checkpointing)
     began = time.monotonic()
     losses = []
@@ -148,38 +152,16 @@ class _Run:
         adapter: Adapter,
         clips: Sequence[CachedClip],
         plan: TrainingPlan,
-        accelerator: Accelerator | None,
+        processes: Processes,
     ) -> None:
-        assert base.transformer is not None
-        if plan.gradient_checkpointing:
-            base.transformer.enable_gradient_checkpointing()
         self._base, self._clips, self._plan = base, clips, plan
-        self._accelerator = accelerator
-        self._rank = accelerator.process_index if accelerator else 0
-        self._processes = accelerator.num_processes if accelerator else 1
+        self._processes, self._share = processes, processes.share(plan.batch_size)
         self._parameters = adapter.parameters()
-        if plan.batch_size % self._processes:
-            raise PlanInvalid(
-                f"batch_size={plan.batch_size}: must be a multiple of the"
-                f" {self._processes} processes"
-            )
-        names = adapter.shapes()
-        optimizer = torch.optim.AdamW(
-            self._parameters,
-            lr=plan.learning_rate,
-            betas=(plan.beta1, plan.beta2),
-            weight_decay=plan.weight_decay,
-        )
-        self.state = TrainingState(
-            factors=dict(zip(names, self._parameters, strict=True)), optimizer=optimizer
-        )
-        if plan.ema_decay:
-            self.state.average = {
-                name: factor.detach().clone() for name, factor in self.state.factors.items()
-            }
-        self._stepper: Any = accelerator.prepare(optimizer) if accelerator else optimizer
+        self.state = _fresh_state(adapter, plan)
+        self._stepper = processes.stepper(self.state.optimizer)
         clip_ids = "\n".join(clip.clip_id for clip in clips)
-        text = f"{plan.fingerprint()}/{base.fingerprint}/{shapes_hash(names)}/{clip_ids}"
+        shapes = shapes_hash(adapter.shapes())
+        text = f"{plan.fingerprint()}/{base.fingerprint}/{shapes}/{clip_ids}"
         self._identity = hashlib.sha256(text.encode()).hexdigest()
 
     def resume(self, checkpointing: Checkpointing | None) -> None:
@@ -190,7 +172,7 @@ class _Run:
 
     def save(self, checkpointing: Checkpointing | None) -> None:
         """Write a checkpoint, by one process; nothing before the first step."""
-        if checkpointing is not None and self.state.step and self._rank == 0:
+        if checkpointing is not None and self.state.step and self._processes.rank == 0:
             self.state.write(checkpointing.folder, self._identity)
 
     def step(self) -> StepReport:
@@ -200,65 +182,57 @@ class _Run:
         for group in self.state.optimizer.param_groups:
             group["lr"] = rate
         self._stepper.zero_grad(set_to_none=True)
-        loss = torch.zeros((), device=self._base.device)
-        for number in range(plan.accumulation):
-            passed = losses_of(self._base, self._places(step, number)).mean() / plan.accumulation
-            loss += passed.detach()
-            if self._accelerator is not None:
-                self._accelerator.backward(passed)
-            else:
-                passed.backward()
-        value, norm = self._reduce(loss, step)
+        loss = self._processes.mean(self._passes(step), self._parameters)
+        if not math.isfinite(loss):
+            raise NonFiniteLoss(f"loss at step {step} is {loss}: lower learning_rate")
+        most = plan.max_grad_norm or math.inf
+        norm = self._processes.clip(self._stepper, self._parameters, most)
         self._stepper.step()
         self.state.step = step
         self._average()
         return StepReport(
-            step=step, steps=plan.steps, loss=value, gradient_norm=norm, learning_rate=rate
+            step=step, steps=plan.steps, loss=loss, gradient_norm=norm, learning_rate=rate
         )
 
-    def _places(self, step: int, number: int) -> list[Place]:
-        """This process' share of a pass: every `processes`-th place of the global batch."""
-        plan = self._plan
-        chosen = []
-        for place in range(self._rank, plan.batch_size, self._processes):
-            serial = ((step - 1) * plan.accumulation + number) * plan.batch_size + place
-            epoch, position = divmod(serial, len(self._clips))
-            clip = self._clips[epoch_order(plan.seed, epoch, len(self._clips))[position]]
-            interval = Interval(index=place % plan.intervals, count=plan.intervals)
-            key = f"{plan.seed}/{step}/{number}/{place}"
-            chosen.append(
-                draw_place(
-                    clip,
-                    key,
-                    self._base,
-                    sampler=plan.timestep_sampler,
-                    interval=interval,
-                    caption_dropout=plan.caption_dropout,
-                )
-            )
-        return chosen
+    def _passes(self, step: int) -> Tensor:
+        """The loss of this process' share; its gradients are added to the parameters'."""
+        loss = torch.zeros((), device=self._base.device)
+        for number in range(self._plan.accumulation):
+            places = [self._place(step, number, place) for place in self._share]
+            passed = losses_of(self._base, places).mean() / self._plan.accumulation
+            loss += passed.detach()
+            self._processes.backward(passed)
+        return loss
 
-    def _reduce(self, loss: Tensor, step: int) -> tuple[float, float]:
-        """Mean of loss and gradients over the processes; the gradients clipped. Both as numbers."""
-        accelerator = self._accelerator
-        if accelerator is not None and self._processes > 1:
-            gradients = [parameter.grad for parameter in self._parameters]
-            assert all(gradient is not None for gradient in gradients)
-            flat = torch.cat([loss.view(1), *(gradient.flatten() for gradient in gradients)])  # type: ignore[union-attr]
-            flat = accelerator.reduce(flat, reduction="mean")
-            loss = flat[0]
-            parts = flat[1:].split([parameter.numel() for parameter in self._parameters])
-            for parameter, part in zip(self._parameters, parts, strict=True):
-                parameter.grad = part.view_as(parameter)
-        value = float(loss)
-        if not math.isfinite(value):
-            raise NonFiniteLoss(f"loss at step {step} is {value}: lower learning_rate")
-        if accelerator is not None:
-            accelerator.unscale_gradients(self._stepper)
-        most = self._plan.max_grad_norm or math.inf
-        return value, float(torch.nn.utils.clip_grad_norm_(self._parameters, most))
+    def _place(self, step: int, number: int, place: int) -> Place:
+        """A place of the global batch of pass `number`: its clip by the order, its draws by key."""
+        plan = self._plan
+        serial = ((step - 1) * plan.accumulation + number) * plan.batch_size + place
+        epoch, position = divmod(serial, len(self._clips))
+        return draw_place(
+            self._clips[epoch_order(plan.seed, epoch, len(self._clips))[position]],
+            f"{plan.seed}/{step}/{number}/{place}",
+            self._base,
+            sampler=plan.timestep_sampler,
+            interval=Interval(index=place % plan.intervals, count=plan.intervals),
+            caption_dropout=plan.caption_dropout,
+        )
 
     @torch.no_grad()
     def _average(self) -> None:
         for name, value in self.state.average.items():
             value.lerp_(self.state.factors[name], 1 - self._plan.ema_decay)
+
+
+def _fresh_state(adapter: Adapter, plan: TrainingPlan) -> TrainingState:
+    """The factors as they are, AdamW without moments."""
+    factors = dict(zip(adapter.shapes(), adapter.parameters(), strict=True))
+    optimizer = torch.optim.AdamW(
+        adapter.parameters(),
+        lr=plan.learning_rate,
+        betas=(plan.beta1, plan.beta2),
+        weight_decay=plan.weight_decay,
+    )
+    kept = factors if plan.ema_decay else {}
+    average = {name: factor.detach().clone() for name, factor in kept.items()}
+    return TrainingState(factors=dict(factors), optimizer=optimizer, average=average)

@@ -28,6 +28,7 @@ from ophora_model.adapter import Adapter
 from ophora_model.base import Base
 from ophora_model.errors import BaseMissing, Cancelled, NonFiniteLoss
 from ophora_model.latents import CachedClip
+from ophora_model.lean import lean
 from ophora_model.patient_gradients import PatientGradients, Places
 from ophora_model.round_plan import RoundPlan
 from ophora_model.strict import check_number
@@ -87,24 +88,17 @@ def tune(
     settings = performance or PerformanceSettings()
     gradients = PatientGradients(base, adapter, settings)
     key = secret if secret is not None else os.urandom(32)
-    draws = _Draws(
-        base,
-        clips,
-        plan,
-        privacy,
-        key=key,
-        draws_per_clip=settings.draws_per_clip,
-    )
+    draws = _Draws(base, clips, plan, privacy, key=key, draws_per_clip=settings.draws_per_clip)
     descent = _Descent(base, adapter, plan, privacy, average_decay)
     losses: list[float] = []
-    for step in range(1, privacy.steps_per_round + 1):
-        if cancelled is not None and cancelled():
-            raise Cancelled(f"stopped at step {step - 1} of {privacy.steps_per_round}")
-        patients = draws.of_step(step)
-        found = descent.step(step, gradients, patients)
-        losses.extend([float(np.mean(found))] if found else [])
-        if on_step is not None:
-            on_step(step, privacy.steps_per_round, losses[-1] if losses else math.nan)
+    with lean(base.transformer, base.compute):  # whichever path the gradients take
+        for step in range(1, privacy.steps_per_round + 1):
+            if cancelled is not None and cancelled():
+                raise Cancelled(f"stopped at step {step - 1} of {privacy.steps_per_round}")
+            found = descent.step(step, gradients, draws.of_step(step))
+            losses.extend([float(np.mean(found))] if found else [])
+            if on_step is not None:
+                on_step(step, privacy.steps_per_round, losses[-1] if losses else math.nan)
     descent.write_average()
     return TuningResult(
         losses=tuple(losses), steps=privacy.steps_per_round, seconds=time.monotonic() - began

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from ophora_client import local_tuning
 from ophora_client.errors import SiteInvalid
 from ophora_client.local_tuning import LocalOptions, LocalTuning
 from ophora_client.site import Site, init_site
 from ophora_client.tune_cli import tune
+from ophora_model.base import Base
 from ophora_model.errors import Cancelled
 from ophora_model.presets import find_preset
 from ophora_model.release import read_release
@@ -96,6 +99,27 @@ def test_sharding_needs_processes_and_stacking_a_single_start(site: Site) -> Non
         LocalOptions(start=site.folder, stack=site.folder)
     with pytest.raises(SiteInvalid, match=r"--stack-rank 2"):
         LocalOptions(stack_rank=2)
+
+
+def test_a_base_to_be_sharded_reaches_it_on_the_cpu_wherever_it_is_to_run(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: dict[str, set[str]] = {}
+
+    def shard(base: Base, accelerator: object) -> None:
+        assert base.transformer is not None
+        found["weights"] = {weight.device.type for weight in base.transformer.parameters()}
+        found["runs on"] = {base.device.type}
+        raise SiteInvalid("far enough")
+
+    elsewhere = torch.device("meta"), torch.float32  # stands in for a GPU
+    monkeypatch.setattr("ophora_model.base.place", lambda preset: elsewhere)
+    monkeypatch.setattr("ophora_model.latents.LatentsCache.fill", lambda *_: 0)
+    monkeypatch.setattr("ophora_model.latents.LatentsCache.__init__", lambda *_, **__: None)
+    monkeypatch.setattr(local_tuning, "shard", shard)
+    with pytest.raises(SiteInvalid, match="far enough"):
+        LocalTuning(site, plan("tpt", seed=10), LocalOptions(shard=True)).run()
+    assert found == {"weights": {"cpu"}, "runs on": {"meta"}}
 
 
 @pytest.mark.filterwarnings("ignore")  # mlflow's use of SQLAlchemy is behind ours

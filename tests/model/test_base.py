@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ophora_model import base as base_module
 from ophora_model.base import load_base
 from ophora_model.errors import BaseMissing, UnknownPreset
 from ophora_model.presets import PRESET_NAMES, find_preset
@@ -33,6 +34,16 @@ def test_paraphrases_lie_nearer_than_other_sentences(tiny_base):
 def test_the_vae_keeps_its_weights_apart_from_float16(tiny_base):
     assert tiny_base.vae.dtype == torch.float32
     assert 0.05 < float(tiny_base.vae.config["scaling_factor"]) < 20
+
+
+@pytest.mark.parametrize(("asked", "found"), [("cpu", "cpu"), (None, "meta")])
+def test_a_denoiser_to_be_sharded_skips_the_device_of_the_rest(monkeypatch, asked, found):
+    place = torch.device("meta"), torch.float32  # stands in for a GPU
+    monkeypatch.setattr(base_module, "place", lambda preset: place)
+    base = load_base(find_preset("tiny"), parts=("transformer", "vae"), transformer_device=asked)
+    assert {p.device.type for p in base.transformer.parameters()} == {found}
+    assert {p.device.type for p in base.vae.parameters()} == {"meta"}
+    assert base.device.type == "meta"
 
 
 def test_a_2b_folder_loads_through_the_same_code(tmp_path):

@@ -5,6 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from ophora_model import lean_layers
@@ -98,6 +102,46 @@ def test_rows_by_patient_are_the_same_inside(tiny_base, cached_clips, small_spec
                 passes = list(gradients.rows([places[:2], places[2:]]))
             rows.append(torch.cat([row.flatten() for each in passes for row in each.tensors]))
         assert off(rows[1], rows[0]) < 1e-6
+
+
+@pytest.mark.parametrize("compute", [torch.float32, torch.bfloat16], ids=str)
+def test_checkpointed_blocks_run_lean_too(tiny_base, cached_clips, compute):
+    parameters = adapted(tiny_base, WIDE)
+    base = replace(tiny_base, compute=compute)
+    places = places_of(base, cached_clips(["p1"]))
+    _, whole = losses_and_gradients(base, places, parameters, leanly=True)
+    base.transformer.enable_gradient_checkpointing()
+    _, made = losses_and_gradients(base, places, parameters, leanly=True)
+    assert off(made, whole) < 1e-6
+
+
+@pytest.fixture
+def mesh_of_one():
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        yield init_device_mesh("cpu", (1,))
+    finally:
+        dist.destroy_process_group()
+
+
+def test_a_sharded_base_stays_as_it_is(tiny_base, cached_clips, small_spec, mesh_of_one):
+    parameters = adapted(tiny_base, small_spec)
+    base = replace(tiny_base, compute=torch.bfloat16)
+    places = places_of(base, cached_clips(["p1"]))
+    block = base.transformer.transformer_blocks[-1]
+    fully_shard(block, mesh=mesh_of_one, ignored_params=set(parameters))
+
+    def weights():
+        own = {name: p for name, p in block.named_parameters() if ".lora_" not in name}
+        assert all(isinstance(weight, DTensor) for weight in own.values())
+        return {name: (w.to_local().data_ptr(), w.dtype) for name, w in own.items()}
+
+    before = weights()
+    with lean(base.transformer, torch.bfloat16):
+        assert weights() == before
+        assert "forward" not in vars(base.transformer.transformer_blocks[0])
+        torch.autograd.grad(losses_of(base, places).mean(), parameters)
+    assert weights() == before
 
 
 @pytest.mark.parametrize("raises", [False, True])

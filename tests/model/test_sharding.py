@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from ophora_model.adapter import attach_adapter
 from ophora_model.base import empty_transformer
 from ophora_model.errors import AdapterMismatch, PlanInvalid
 from ophora_model.presets import find_preset
@@ -52,6 +53,27 @@ def test_a_base_in_two_parts_trains_the_adapter_of_a_whole_one(cached_clips, sma
         assert found.pop("after") == pytest.approx(expected, rel=1e-5)
         off = np.sqrt(sum(np.square(found[k] - v).sum() for k, v in alone.tensors.items()))
         assert off <= 1e-5 * size
+
+
+def test_the_adapter_follows_the_base_to_the_meshs_devices(tiny_base, small_spec, monkeypatch):
+    adapter = attach_adapter(tiny_base.transformer, small_spec)
+    trained = adapter.parameters()
+    named = list(tiny_base.transformer.named_parameters())
+    factors = [value for name, value in named if ".lora_" in name]
+    asked, there = set(), set()
+
+    def to(value, device):  # there is no GPU here
+        asked.add(device)
+        there.add(copy := value.clone())
+        return copy
+
+    monkeypatch.setattr("torch.distributed.fsdp.fully_shard", lambda module, **how: None)
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    mesh: Any = SimpleNamespace(size=lambda: 2, device_type="cuda")
+    shard_base(tiny_base.transformer, mesh=mesh)
+    assert asked == {"cuda"}
+    assert {value.data_ptr() for value in factors} == {copy.data_ptr() for copy in there}
+    assert all(one is other for one, other in zip(adapter.parameters(), trained, strict=True))
 
 
 def test_one_process_has_nothing_to_share():

@@ -52,6 +52,15 @@ def test_training_changes_the_adapter_and_lowers_the_loss(cached_clips, small_sp
     assert validation_loss(base, clips) == validation_loss(base, clips)
 
 
+def test_checkpointed_blocks_give_the_adapter_of_whole_passes(cached_clips, small_spec):
+    clips = cached_clips(["p1", "p2"])
+    whole = trained(clips, small_spec, small_plan(steps=2))
+    parts = trained(clips, small_spec, small_plan(steps=2, gradient_checkpointing=True))
+    assert parts.losses == pytest.approx(whole.losses, rel=1e-6)
+    for name, value in whole.tensors.items():
+        assert np.allclose(parts.tensors[name], value, rtol=1e-4, atol=1e-6)
+
+
 def test_another_seed_gives_another_adapter(cached_clips, small_spec):
     clips = cached_clips(["p1", "p2", "p3"])
     one = trained(clips, small_spec, small_plan(steps=1))

@@ -1,6 +1,7 @@
 """Tuning: what one patient can change is bounded, draws are the site's secret, NaN stops it."""
 
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -142,6 +143,59 @@ def test_draws_of_a_clip_share_its_patients_gradient_and_stay_in_the_interval(
     times = [place.timestep for place in (*first, *second)]
     assert len(set(times)) > 1
     assert all(750 <= time < 1000 for time in times)
+
+
+@pytest.mark.parametrize("path", ["one-by-one", "vectorised"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_passes_are_lean_with_the_gradients_of_plain_ones(
+    cached_clips, round_plan, privacy, small_spec, monkeypatch, path, checkpointing
+):
+    base = load_base(find_preset("tiny"), parts=("transformer",))
+    base = dataclasses.replace(base, compute=torch.float32)
+    adapter = attach_adapter(base.transformer, small_spec)
+    start = {n: np.full(s, 0.02, np.float32) for n, s in adapter.shapes().items()}
+    adjusted = dataclasses.replace(round_plan().tuning, gradient_checkpointing=checkpointing)
+    plan, setting = round_plan(tuning=adjusted), privacy(steps_per_round=1)
+    rows, lean_blocks, found = PatientGradients.rows, set(), []
+
+    def spy(self, patients):
+        lean_blocks.update("forward" in vars(b) for b in base.transformer.transformer_blocks)
+        made = list(rows(self, patients))
+        found.append(torch.cat([value.flatten() for each in made for value in each.tensors]))
+        return made
+
+    monkeypatch.setattr(PatientGradients, "rows", spy)
+    settings = PerformanceSettings(path=path)
+    for leanly in (True, False):
+        if not leanly:
+            monkeypatch.setattr(tuning, "lean", lambda *_: nullcontext())
+        adapter.write(start)
+        clips = cached_clips(["p1", "p1", "p2"])
+        tune(base, adapter, clips, plan, setting, secret=b"a" * 32, performance=settings)
+        assert lean_blocks == {leanly}
+        lean_blocks.clear()
+    lean_rows, plain_rows = found
+    assert plain_rows.any()
+    assert float((lean_rows - plain_rows).norm() / plain_rows.norm()) < 1e-5
+
+
+def test_a_round_that_stops_leaves_the_base_as_it_was(
+    cached_clips, round_plan, privacy, small_spec
+):
+    base = load_base(find_preset("tiny"), parts=("transformer",))
+    base = dataclasses.replace(base, compute=torch.bfloat16)
+    adapter = attach_adapter(base.transformer, small_spec)
+    inside = []
+
+    def cancelled():
+        inside.append({p.dtype for p in base.transformer.parameters()})
+        return True
+
+    with pytest.raises(Cancelled):
+        tune(base, adapter, cached_clips(["p1"]), round_plan(), privacy(), cancelled=cancelled)
+    assert torch.bfloat16 in inside[0]
+    assert {p.dtype for p in base.transformer.parameters()} == {torch.float32}
+    assert not any("forward" in vars(block) for block in base.transformer.transformer_blocks)
 
 
 def test_a_lost_row_stops_the_step_and_leaves_the_adapter(
