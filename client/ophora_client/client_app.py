@@ -28,6 +28,8 @@ from ophora_client.egress import (
 from ophora_client.errors import Declined
 from ophora_client.site_rounds import read_policy
 from ophora_client.trainer_channel import TrainerChannel
+from ophora_model.round_plan import RoundPlan
+from ophora_model.stacking import trained_shapes
 
 SITE_VARIABLE = "OPHORA_SITE"
 _EXCHANGE_S = 600.0
@@ -82,10 +84,11 @@ def _tune(message: Message) -> Outgoing:
         return outgoing_advert(
             reply.message, reply.metrics, share_loss=policy.share_loss, receipt=reply.receipt
         )
+    plan = RoundPlan.from_json(str(asked["plan"]))
     return outgoing_update(
         reply.tensors,
         reply.metrics,
-        announced={name: value.shape for name, value in start.items()},
+        announced=trained_shapes({n: v.shape for n, v in start.items()}, plan.adapter),
         share_loss=policy.share_loss,
         receipt=reply.receipt,
     )

@@ -30,6 +30,7 @@ from ophora_model.errors import (
     VideoUnreadable,
 )
 from ophora_model.round_plan import RoundPlan
+from ophora_model.stacking import trained_columns
 from ophora_model.update import Tensors, check_tensors
 from ophora_privacy.errors import (
     BudgetExceeded,
@@ -245,7 +246,7 @@ class LocalRounds:
             agreed.features.noise,
             agreed.privacy,
             attempt=attempt,
-            layout=Layout.of(dict(start)),
+            layout=Layout.of(trained_columns(start, agreed.plan.adapter)),
             context=agreed.plan.digest(),
         )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ophora_client.clip_sources import clip_sources
+from ophora_model.stacking import trained_columns
 from ophora_model.update import Shapes, Tensors, Update
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Tuner(Protocol):
         ...
 
     def shapes(self, spec: AdapterSpec) -> Shapes:
-        """Name to shape of the adapter's trained tensors."""
+        """Name to shape of the adapter's tensors, frozen columns too."""
         ...
 
     def num_clips(self, stage: str) -> int:
@@ -179,7 +180,7 @@ class ModelTuner:
             cancelled=cancelled,
         )
         update = Update(tensors=adapter.read()) - Update(tensors=start)
-        return _tuned(result, update.tensors)
+        return _tuned(result, trained_columns(update.tensors, plan.adapter))
 
     def tune_patients(
         self,

@@ -55,8 +55,8 @@ class PartSize:
 class AdapterSize:
     """The adapter: `trained` and `frozen` parameters are those of B and A.
 
-    `update_bytes` is one site's update on the wire: B in float32, without names; of a stacked
-    adapter with the frozen columns, which are zero. `tuning_bytes` is A, B, B's gradient, the sum
+    `update_bytes` is one site's update on the wire: what is trained in float32, without names.
+    `tuning_bytes` is A, B, B's gradient, the sum
     over patients and AdamW's two moments.
     """
 
@@ -64,11 +64,10 @@ class AdapterSize:
     matrices: int
     trained: int
     frozen: int
-    frozen_columns: int = 0  # of B, in `frozen` as well
 
     @property
     def update_bytes(self) -> int:
-        return (self.trained + self.frozen_columns) * _FLOAT32
+        return self.trained * _FLOAT32
 
     @property
     def tuning_bytes(self) -> int:
@@ -261,7 +260,6 @@ def _adapter_size(transformer: nn.Module, spec: AdapterSpec) -> AdapterSize:
         matrices=len(shapes),
         trained=sum(out * spec.trained_rank for out, _ in shapes.values()),
         frozen=sum(width * spec.rank for width in widths) + kept,
-        frozen_columns=kept,
     )
 
 

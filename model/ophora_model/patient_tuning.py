@@ -20,9 +20,11 @@ from ophora_model.adapter import Adapter
 from ophora_model.base import Base
 from ophora_model.errors import BaseMissing, Cancelled, NonFiniteLoss
 from ophora_model.latents import CachedClip
+from ophora_model.lean import lean
 from ophora_model.patient_draws import PatientDraws
 from ophora_model.patient_gradients import PatientGradients
 from ophora_model.round_plan import RoundPlan
+from ophora_model.stacking import trained_columns
 from ophora_model.tuning import OnStep, TuningResult
 from ophora_model.update import Tensors
 from ophora_privacy.mechanism import ClippedGradient, clip_gradient
@@ -67,16 +69,17 @@ def tune_patients(
     drawn = draws.patients(1)
     losses: list[float] = []
     try:
-        for number, patient in enumerate(drawn, start=1):
-            if cancelled is not None and cancelled():
-                raise Cancelled(f"stopped at patient {number - 1} of {len(drawn)}")
-            adapter.write(start)
-            found = [local.step(draws, step, patient) for step in range(1, steps + 1)]
-            losses.append(float(np.mean(found)))
-            give(clip_gradient(local.moved(start), privacy.clip_norm))
-            if on_step is not None:
-                on_step(number, len(drawn), losses[-1])
-            local.forget()
+        with lean(base.transformer, base.compute):
+            for number, patient in enumerate(drawn, start=1):
+                if cancelled is not None and cancelled():
+                    raise Cancelled(f"stopped at patient {number - 1} of {len(drawn)}")
+                adapter.write(start)
+                found = [local.step(draws, step, patient) for step in range(1, steps + 1)]
+                losses.append(float(np.mean(found)))
+                give(clip_gradient(local.moved(start), privacy.clip_norm))
+                if on_step is not None:
+                    on_step(number, len(drawn), losses[-1])
+                local.forget()
     finally:
         adapter.write(start)
     return TuningResult(losses=tuple(losses), steps=steps, seconds=time.monotonic() - began)
@@ -88,7 +91,7 @@ class _LocalSteps:
     def __init__(
         self, base: Base, adapter: Adapter, plan: RoundPlan, settings: PerformanceSettings
     ) -> None:
-        self._adapter, self._tuning = adapter, plan.tuning
+        self._adapter, self._tuning, self._spec = adapter, plan.tuning, plan.adapter
         self._gradients = PatientGradients(base, adapter, settings)
         self._parameters = adapter.parameters()
         self.forget()
@@ -117,6 +120,7 @@ class _LocalSteps:
         return loss
 
     def moved(self, start: Tensors) -> list[torch.Tensor]:
-        """The change of each tensor since `start`, in the order of the sorted names."""
-        now = self._adapter.read()
+        """The change of what is trained since `start`, in the order of the sorted names."""
+        now = trained_columns(self._adapter.read(), self._spec)
+        start = trained_columns(start, self._spec)
         return [torch.from_numpy(now[name] - start[name]) for name in sorted(now)]

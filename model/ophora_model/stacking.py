@@ -2,8 +2,9 @@
 
     B of the first [out, r] -> B [out, r + s], the new columns zero -> only the new ones are trained
 
-What is exchanged and released has all the columns, so that one file holds both adapters and any
-reader of adapter files gives the same result. numpy alone: the coordinator uses it as well.
+What is sent to sites and released has all the columns, so that one file holds both adapters and any
+reader of adapter files gives the same result. An update has the trained ones alone: the others
+can't be moved by it, noised under a secure sum, or paid for. numpy alone: the coordinator uses it.
 """
 
 from __future__ import annotations
@@ -39,11 +40,18 @@ def widened(tensors: Tensors, spec: AdapterSpec) -> dict[str, NDArray[np.float32
     return wide
 
 
-def check_frozen_columns(update: Tensors, spec: AdapterSpec) -> None:
-    """Raises `AdapterMismatch` where an update moves a column that `spec` freezes."""
-    for name, value in update.items():
-        if np.any(value[:, : spec.frozen_rank]):
-            raise AdapterMismatch(
-                f"adapter tensor {name}: its first {spec.frozen_rank} columns are frozen in this"
-                " stage and must be 0 in an update; it was discarded"
-            )
+def trained_shapes(shapes: Shapes, spec: AdapterSpec) -> dict[str, tuple[int, ...]]:
+    """The shapes of an update of `spec`: its frozen columns are no part of it."""
+    return {name: (shape[0], spec.trained_rank) for name, shape in shapes.items()}
+
+
+def trained_columns(tensors: Tensors, spec: AdapterSpec) -> dict[str, NDArray[np.float32]]:
+    """What is trained of B factors of the rank of `spec`: the columns after the frozen ones."""
+    frozen = spec.frozen_rank
+    return {name: np.ascontiguousarray(value[:, frozen:]) for name, value in tensors.items()}
+
+
+def whole_columns(update: Tensors, spec: AdapterSpec) -> dict[str, NDArray[np.float32]]:
+    """An update of `trained_shapes` with zeros for the frozen columns, to be added to B."""
+    frozen = spec.frozen_rank
+    return {name: np.pad(value, ((0, 0), (frozen, 0))) for name, value in update.items()}

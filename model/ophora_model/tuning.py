@@ -13,7 +13,6 @@ depends on no other patient.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import time
@@ -29,11 +28,11 @@ from ophora_model.base import Base
 from ophora_model.errors import BaseMissing, Cancelled, NonFiniteLoss
 from ophora_model.latents import CachedClip
 from ophora_model.lean import lean
+from ophora_model.patient_draws import PatientDraws
 from ophora_model.patient_gradients import PatientGradients, Places
 from ophora_model.round_plan import RoundPlan
 from ophora_model.strict import check_number
-from ophora_model.training_draws import draw_place
-from ophora_privacy.mechanism import PatientSum, clip_gradients, sample_patients
+from ophora_privacy.mechanism import PatientSum, clip_gradients
 from ophora_privacy.performance import PerformanceSettings
 from ophora_privacy.plan import PrivacyPlan
 
@@ -88,14 +87,17 @@ def tune(
     settings = performance or PerformanceSettings()
     gradients = PatientGradients(base, adapter, settings)
     key = secret if secret is not None else os.urandom(32)
-    draws = _Draws(base, clips, plan, privacy, key=key, draws_per_clip=settings.draws_per_clip)
+    draws = PatientDraws(
+        base, clips, plan, privacy, secret=key, draws_per_clip=settings.draws_per_clip
+    )
     descent = _Descent(base, adapter, plan, privacy, average_decay)
     losses: list[float] = []
     with lean(base.transformer, base.compute):  # whichever path the gradients take
         for step in range(1, privacy.steps_per_round + 1):
             if cancelled is not None and cancelled():
                 raise Cancelled(f"stopped at step {step - 1} of {privacy.steps_per_round}")
-            found = descent.step(step, gradients, draws.of_step(step))
+            patients = [draws.places(step, patient) for patient in draws.patients(step)]
+            found = descent.step(step, gradients, patients)
             losses.extend([float(np.mean(found))] if found else [])
             if on_step is not None:
                 on_step(step, privacy.steps_per_round, losses[-1] if losses else math.nan)
@@ -103,60 +105,6 @@ def tune(
     return TuningResult(
         losses=tuple(losses), steps=privacy.steps_per_round, seconds=time.monotonic() - began
     )
-
-
-class _Draws:
-    """What every step is taken on: patients, some clips of each, several draws for each clip."""
-
-    def __init__(
-        self,
-        base: Base,
-        clips: Sequence[CachedClip],
-        plan: RoundPlan,
-        privacy: PrivacyPlan,
-        *,
-        key: bytes,
-        draws_per_clip: int,
-    ) -> None:
-        self._base, self._plan, self._privacy = base, plan, privacy
-        self._key, self._draws = key, draws_per_clip
-        self._interval = plan.timestep_interval()
-        by_patient: dict[str, list[CachedClip]] = {}
-        for clip in sorted(clips, key=lambda clip: clip.clip_id):
-            by_patient.setdefault(clip.patient_id, []).append(clip)
-        self._clips = dict(sorted(by_patient.items()))
-
-    def of_step(self, step: int) -> list[Places]:
-        """The places of every patient that this step draws; often none."""
-        drawn = sample_patients(
-            list(self._clips), self._privacy.sampling_rate, self._random(f"patients/{step}")
-        )
-        return [self._places(step, patient) for patient in drawn]
-
-    def _places(self, step: int, patient: str) -> Places:
-        clips, most = self._clips[patient], self._privacy.clips_per_patient
-        if len(clips) > most:
-            random = self._random(f"clips/{step}/{patient}")
-            clips = [clips[int(i)] for i in random.choice(len(clips), most, replace=False)]
-        return [
-            draw_place(
-                clip,
-                self._digest(f"draw/{number}/{step}/{clip.clip_id}").hex(),
-                self._base,
-                sampler="uniform",
-                interval=self._interval,
-                caption_dropout=self._plan.tuning.caption_dropout,
-            )
-            for clip in clips
-            for number in range(self._draws)
-        ]
-
-    def _random(self, what: str) -> np.random.Generator:
-        return np.random.default_rng(int.from_bytes(self._digest(what)[:16], "big"))
-
-    def _digest(self, what: str) -> bytes:
-        text = f"{self._plan.run_id}/{self._plan.stage}/{self._plan.round}/{what}"
-        return hashlib.sha256(self._key + text.encode()).digest()
 
 
 class _Descent:

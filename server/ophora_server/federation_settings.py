@@ -179,11 +179,6 @@ class FederationSettings:
                     f"stages.{stage.name}.privacy: must have steps_per_round=1 and noise with"
                     ' secure_sum.noise="distributed"'
                 )
-            if stage.stack_rank:
-                raise InvalidFederation(
-                    f"stages.{stage.name}.stack_rank={stage.stack_rank}: must be 0 with"
-                    ' secure_sum.noise="distributed", which noises every column'
-                )
 
     def adapter_of(self, stage: str) -> AdapterSpec:
         """The adapter that a stage trains: the run's own, or one stacked on that before it."""

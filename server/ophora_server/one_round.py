@@ -14,7 +14,7 @@ from typing import Any
 
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.round_plan import RoundPlan, deal_interval
-from ophora_model.stacking import stacked_shapes
+from ophora_model.stacking import trained_shapes
 from ophora_model.update import Shapes, Tensors
 from ophora_privacy.features import Features
 from ophora_privacy.secure_sum import Roster
@@ -122,7 +122,7 @@ def take(
     asked: Asked,
 ) -> Gathered:
     """The mean of the replies, taken one by one or as a secure sum. Raises QuorumMissed."""
-    shapes = stacked_shapes(base.shapes, place.adapter)
+    shapes = trained_shapes(base.shapes, place.adapter)
     if settings.secure_sum is None or asked.roster is None:
         return gather(
             link,
@@ -131,7 +131,6 @@ def take(
             number=place.number,
             quorum=settings.quorum,
             shapes=shapes,
-            adapter=place.adapter,
         )
     secure = SecureRound(
         attempt=asked.attempt,
@@ -139,7 +138,6 @@ def take(
         features=asked.features,
         privacy=place.stage.privacy,
         shapes=shapes,
-        adapter=place.adapter,
         roster=asked.roster,
         context=asked.context,
         tune_s=settings.quorum.round_s,

@@ -13,9 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ophora_model.adapter_spec import AdapterSpec
-from ophora_model.errors import AdapterMismatch
-from ophora_model.stacking import check_frozen_columns
 from ophora_model.update import Shapes, Update
 from ophora_server.aggregation import RunningMean, verify_update
 from ophora_server.errors import QuorumMissed, ReceiptRefused, UpdateRejected
@@ -50,7 +47,6 @@ def gather(
     number: int,
     quorum: QuorumSettings,
     shapes: Shapes,
-    adapter: AdapterSpec,
 ) -> Gathered:
     """Take replies to `requests` (request to site code) until all are there or time is over.
 
@@ -68,7 +64,7 @@ def gather(
                 continue
             site = pending.pop(request)
             gathered.bytes_received[site] = reply.num_bytes
-            values = _take(site, reply, mean, receipts, quorum.max_update_norm, shapes, adapter)
+            values = _take(site, reply, mean, receipts, quorum.max_update_norm, shapes)
             if values["code"] == "ok":
                 gathered.accepted.append(site)
                 gathered.stated[site] = stated_by(reply.metrics)
@@ -112,16 +108,14 @@ def _take(
     receipts: ReceiptBook,
     max_norm: float,
     shapes: Shapes,
-    adapter: AdapterSpec,
 ) -> dict[str, Any]:
     """Verify and add one reply; what is wrong with it costs this site's update alone."""
     if reply.code != "ok":
         return {"code": reply.code}
     try:
         verified = verify_update(reply.tensors, shapes=shapes, max_norm=max_norm)
-        check_frozen_columns(reply.tensors, adapter)
         receipts.take(site, reply.receipt)
-    except (UpdateRejected, AdapterMismatch):
+    except UpdateRejected:
         return {"code": "rejected"}  # the reason may hold names that the site chose
     except ReceiptRefused:
         return {"code": "ledger"}

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ophora_model.release import write_release
-from ophora_model.stacking import stacked_shapes, widened
+from ophora_model.stacking import stacked_shapes, whole_columns, widened
 from ophora_model.update import Update
 from ophora_server.checkpoint import Checkpoint, last_checkpoint, write_checkpoint
 from ophora_server.errors import InvalidFederation, QuorumMissed
@@ -112,7 +112,8 @@ def _run_round(
     receipts = ReceiptBook(folder=run.receipts)
     asked = ask(link, settings, base, place, sites, start, roster, receipts)
     gathered = take(link, run, settings, base, place, asked)
-    after = Update(tensors=start) + gathered.mean
+    moved = whole_columns(gathered.mean.tensors, place.adapter)
+    after = Update(tensors=start) + Update(tensors=moved)
     entry = {
         "round": place.number,
         "stage": stage,

@@ -14,9 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ophora_model.adapter_spec import AdapterSpec
-from ophora_model.errors import AdapterMismatch
-from ophora_model.stacking import check_frozen_columns
 from ophora_model.update import Shapes, Update
 from ophora_privacy.errors import InvalidPlan, MessageRefused, PrivacyError
 from ophora_privacy.features import Features
@@ -54,7 +51,6 @@ class SecureRound:
     features: Features
     privacy: PrivacyPlan
     shapes: Shapes
-    adapter: AdapterSpec
     roster: Roster
     context: str
     tune_s: float
@@ -108,9 +104,8 @@ def _mean(total: SecureSum, round: SecureRound) -> Update:
     """Checked as one site's update is: no single one can be any more."""
     values = round.features.noise.coordinator_half(total, round.privacy)
     try:
-        check_frozen_columns(values, round.adapter)
         return verify_update(values, shapes=round.shapes, max_norm=round.max_norm).update
-    except (UpdateRejected, AdapterMismatch) as error:
+    except UpdateRejected as error:
         raise QuorumMissed(
             f"round {round.number}: the mean of the secure sum was refused ({error})"
         ) from error

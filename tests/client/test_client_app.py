@@ -15,8 +15,22 @@ from ophora_client import client_app
 from ophora_client.errors import Declined
 from ophora_client.site import init_site
 from ophora_client.trainer_channel import TrainerReply
+from ophora_model.adapter_spec import AdapterSpec
+from ophora_model.round_plan import RoundPlan
 from ophora_model.update import Tensors
+from plans import PRIVACY, TUNING
 
+PLAN = RoundPlan(
+    run_id="run-1",
+    stage="tpt",
+    round=1,
+    preset="tiny",
+    base_fingerprint="0" * 64,
+    adapter=AdapterSpec(rank=3, alpha=3.0, targets=("to_q",), seed=1),
+    tuning=TUNING,
+    privacy=PRIVACY.to_dict(),
+    code_version="0",
+)
 START = {"block.to_q": np.zeros((2, 3), np.float32)}
 
 
@@ -66,7 +80,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _ask(content: RecordDict | None = None) -> RecordDict:
     arrays = ArrayRecord({name: Array(value) for name, value in START.items()})
     given = content or RecordDict(
-        {"plan": ConfigRecord({"plan": "{}", "attempt": "", "receipt": ""}), "adapter": arrays}
+        {
+            "plan": ConfigRecord({"plan": PLAN.to_json(), "attempt": "", "receipt": ""}),
+            "adapter": arrays,
+        }
     )
     message = Message(given, dst_node_id=1, message_type="train")
     context = Context(run_id=1, node_id=1, node_config={}, state=RecordDict(), run_config={})

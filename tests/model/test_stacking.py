@@ -18,7 +18,13 @@ from ophora_model.errors import AdapterMismatch, PlanInvalid
 from ophora_model.footprint import measure_footprint
 from ophora_model.presets import find_preset
 from ophora_model.release import attach_release, read_release, write_release
-from ophora_model.stacking import check_frozen_columns, stacked_shapes, widened
+from ophora_model.stacking import (
+    stacked_shapes,
+    trained_columns,
+    trained_shapes,
+    whole_columns,
+    widened,
+)
 from ophora_model.training import train
 from ophora_model.tuning import tune
 from small_training import small_plan
@@ -162,7 +168,7 @@ def test_a_private_round_moves_and_noises_the_second_adapter_alone(
         name: value - widened(first.factors.up, spec)[name]
         for name, value in adapter.read().items()
     }
-    check_frozen_columns(update, spec)
+    assert not any(np.any(value[:, : spec.frozen_rank]) for value in update.values())
     assert all(np.any(value) for value in update.values())
 
 
@@ -191,13 +197,17 @@ def test_tensors_widen_by_zeros_and_only_to_their_own_stack(small_spec):
         widened({"a": np.ones((3, 5), np.float32)}, spec)
 
 
-def test_an_update_that_moves_a_frozen_column_is_refused(small_spec):
-    spec, update = small_spec.stacked(2), np.zeros((3, 6), np.float32)
-    update[:, 4:] = 1
-    check_frozen_columns({"a": update}, spec)
-    update[0, 3] = 1e-9
-    with pytest.raises(AdapterMismatch, match="first 4 columns are frozen"):
-        check_frozen_columns({"a": update}, spec)
+def test_an_update_is_of_the_trained_columns_and_leaves_the_frozen_ones(small_spec):
+    spec, whole = small_spec.stacked(2), np.arange(18, dtype=np.float32).reshape(3, 6)
+    update = trained_columns({"a": whole}, spec)
+    assert {n: v.shape for n, v in update.items()} == trained_shapes({"a": (3, 4)}, spec)
+    moved = whole_columns(update, spec)["a"]
+    assert not moved[:, :4].any()
+    assert np.array_equal(moved[:, 4:], whole[:, 4:])
+    plain = {"a": whole[:, :4]}
+    assert np.array_equal(
+        whole_columns(trained_columns(plain, small_spec), small_spec)["a"], plain["a"]
+    )
 
 
 def test_the_footprint_counts_frozen_columns_as_frozen(small_spec):
@@ -206,4 +216,4 @@ def test_the_footprint_counts_frozen_columns_as_frozen(small_spec):
     stacked = measure_footprint(preset, spec=small_spec.stacked(4)).adapter
     assert stacked.trained == plain.trained
     assert stacked.frozen == 2 * plain.frozen + plain.trained
-    assert stacked.update_bytes == 2 * plain.update_bytes
+    assert stacked.update_bytes == plain.update_bytes

@@ -10,6 +10,7 @@ import pytest
 import plans
 from ophora_model.release import read_release
 from ophora_model.round_plan import RoundPlan
+from ophora_model.stacking import trained_columns
 from ophora_model.update import Tensors
 from ophora_server.errors import InvalidFederation, QuorumMissed, RunBusy
 from ophora_server.federation_settings import FederationSettings
@@ -284,10 +285,8 @@ def _moves_the_new(value: float) -> Answer:
     """A site that moves the columns that are trained by `value` and no other."""
 
     def answer(plan: RoundPlan, start: Tensors) -> tuple[str, Mapping[str, object]]:
-        update = {name: np.zeros_like(tensor) for name, tensor in start.items()}
-        for tensor in update.values():
-            tensor[:, plan.adapter.frozen_rank :] = value
-        return "ok", update
+        update = trained_columns(start, plan.adapter)
+        return "ok", {name: np.full_like(tensor, value) for name, tensor in update.items()}
 
     return answer
 
@@ -338,7 +337,7 @@ def test_another_stack_rank_does_not_start_a_stage_over(tmp_path: Path, base: Ba
         run_rounds(FakeLink(sites), run, other, base)
 
 
-def test_an_update_that_moves_frozen_columns_is_left_out(tmp_path: Path, base: BaseFacts) -> None:
+def test_an_update_that_holds_frozen_columns_is_left_out(tmp_path: Path, base: BaseFacts) -> None:
     run = _run(tmp_path)
     link = FakeLink({1: _moves_the_new(1.0), 2: _moves_the_new(3.0), 3: constant(1.0)})
     end = run_rounds(link, run, _stacked(), base)
