@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ophora_deploy.bundle import BUNDLE
 from ophora_deploy.errors import FederationFailed, ProvisioningFailed
 from ophora_deploy.processes import (
     ProcessSet,
@@ -28,7 +29,6 @@ from ophora_deploy.provisioning import ServerIdentity, make_secret, make_server_
 from ophora_model.draft import write_whole
 from ophora_server.run_folder import RUN_VARIABLE, RunFolder
 
-BUNDLE = Path(__file__).resolve().parent / "flower_app"
 _CONNECTION = "ophora"
 _START_S = 90.0
 _CALL_S = 120.0

@@ -5,6 +5,7 @@ DeployError
   ProcessEnded         a process of the federation ended by itself: read the log that is named
   NotReady             a process didn't answer in time: read its log, or wait longer
   FederationFailed     the rounds did not come to their end: read the reason, then resume
+  BundleRefused        another app than the agreed one was sent to a site: ask the coordinator
   DemoFolderInUse      the demo's folder holds something else: name another
 """
 
@@ -27,6 +28,10 @@ class NotReady(DeployError):
 
 class FederationFailed(DeployError):
     """The coordinator's run ended without all its rounds."""
+
+
+class BundleRefused(DeployError):
+    """The coordinator's Flower sent an app that the site did not agree to; it was not unpacked."""
 
 
 class DemoFolderInUse(DeployError):

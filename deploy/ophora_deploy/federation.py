@@ -32,11 +32,16 @@ _STATUS_EVERY_S = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSite:
-    """A site on this machine: its code and its folder. `trainer` replaces the trainer in tests."""
+    """A site on this machine: its code and its folder.
+
+    `bundle` is the hash of the app that it agreed to, by default that of the installed one;
+    `trainer` replaces the trainer in tests.
+    """
 
     code: str
     folder: Path
     trainer: tuple[str, ...] = ()
+    bundle: str = ""
 
 
 def run_federation(
@@ -60,7 +65,10 @@ def run_federation(
         _forget_flower_state(run)
         if FederationSettings.read(run.settings_file).secure_sum is not None:
             pin_local(run, {site.code: site.folder for site in sites})
-        running = [SiteProcesses(processes, code=site.code, folder=site.folder) for site in sites]
+        running = [
+            SiteProcesses(processes, code=site.code, folder=site.folder, bundle=site.bundle)
+            for site in sites
+        ]
         for each, site in zip(running, sites, strict=True):
             each.start_trainer(site.trainer)
         coordinator = start_coordinator(processes, run, front=front, record_wire=record_wire)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from ophora_client.client_app import SITE_VARIABLE
 from ophora_client.trainer_wire import socket_path
+from ophora_deploy.bundle import BUNDLE
+from ophora_deploy.checked_app import bundle_hash, checked_environment
 from ophora_deploy.processes import (
     ProcessSet,
     Running,
@@ -32,10 +34,14 @@ def site_key(site: Path) -> NodeKey:
 
 
 class SiteProcesses:
-    """The two processes of one site on this machine; one that ends is started again."""
+    """The two processes of one site on this machine; one that ends is started again.
 
-    def __init__(self, processes: ProcessSet, *, code: str, folder: Path) -> None:
+    `bundle` is the hash of the only app that runs here; by default that of the installed one.
+    """
+
+    def __init__(self, processes: ProcessSet, *, code: str, folder: Path, bundle: str = "") -> None:
         self.code = code
+        self.bundle = bundle
         self.folder = folder
         self._processes = processes
         self._trainer: Running | None = None
@@ -74,8 +80,12 @@ class SiteProcesses:
                 *("--port", str(port)),
             ],
             log=self.folder / "logs" / "supernode.log",
-            env=process_environment(
-                FLWR_HOME=str(flower.resolve()), **{SITE_VARIABLE: str(self.folder.resolve())}
+            env=checked_environment(
+                self.folder,
+                process_environment(
+                    FLWR_HOME=str(flower.resolve()), **{SITE_VARIABLE: str(self.folder.resolve())}
+                ),
+                expected=self.bundle or bundle_hash(BUNDLE),
             ),
         )
 

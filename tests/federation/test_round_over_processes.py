@@ -5,6 +5,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ophora_client.site import init_site
 from ophora_curation.store.manifest import Manifest
 from ophora_curation.store.records import ClipRow, VideoOutcome, VideoRow
 from ophora_deploy.canaries import find_canaries
+from ophora_deploy.errors import FederationFailed
 from ophora_deploy.federation import LocalSite, run_federation
 from ophora_model.release import read_release
 from ophora_model.video import write_video
@@ -129,12 +131,26 @@ def test_two_rounds_then_a_resumed_third_over_real_processes(tmp_path: Path) -> 
             (3, True),
         ]
 
+    _another_app_is_refused_by_the_site_that_did_not_agree_to_it(run, sites)
+
     logs = [site.folder / "logs" for site in sites]
     assert find_canaries(PLANTED, [run.path, wire, *logs]) == []
     # the search and the record do see what is there: the plan of each round was answered
     assert find_canaries(["attn1.to_q"], [wire])
     assert find_canaries(PLANTED, [sites[0].folder / "manifest.sqlite"])
     assert _processes_about(tmp_path) == []
+
+
+def _another_app_is_refused_by_the_site_that_did_not_agree_to_it(
+    run: RunFolder, sites: list[LocalSite]
+) -> None:
+    _settings(rounds=4).write(run.settings_file)
+    wary = [sites[0], replace(sites[1], bundle="00" * 32)]
+    events: list[Mapping[str, Any]] = []
+    with pytest.raises(FederationFailed, match="1 updates of 2 needed"):
+        run_federation(run, wary, events.append)
+    codes = {event["site"]: event["code"] for event in events if event["event"] == "reply"}
+    assert codes == {"a": "ok", "b": "lost"}
 
 
 def _check_counted_bytes(event: Mapping[str, Any], wire: Path) -> None:
