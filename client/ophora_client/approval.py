@@ -29,6 +29,7 @@ from ophora_model.draft import write_whole
 from ophora_model.errors import AdapterMismatch, BaseMissing, PlanInvalid
 from ophora_model.release import Release, read_release
 from ophora_model.strict import check_choice
+from ophora_privacy.signed_record import canonical_bytes, sign_record
 
 Word = Literal["approve", "reject"]
 WORDS: tuple[Word, ...] = ("approve", "reject")
@@ -71,10 +72,7 @@ class IdentityKey:
 
     def sign(self, name: str, document: Mapping[str, Any]) -> bytes:
         """A record that holds the document under this name, the public key and the signature."""
-        signature = self._key.sign(f"ophora {name} 1\n".encode("ascii") + _canonical(document))
-        return _canonical(
-            {name: document, "public_key": self.public_key, "signature": signature.hex()}
-        )
+        return sign_record(self._key, name, document)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +148,7 @@ def _read(path: Path) -> dict[str, Any]:
     payload = path.read_bytes()
     try:
         given = json.loads(payload)
-        same = isinstance(given, dict) and _canonical(given) == payload
+        same = isinstance(given, dict) and canonical_bytes(given) == payload
     except (ValueError, RecursionError) as error:
         raise PlanInvalid(f"{path.name}: is not JSON without NaN; ask for another") from error
     if not same:
@@ -158,12 +156,8 @@ def _read(path: Path) -> dict[str, Any]:
     return dict(given)
 
 
-def _canonical(document: Mapping[str, Any]) -> bytes:
-    return (json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
-
-
 def _hash(document: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_canonical(document)).hexdigest()
+    return hashlib.sha256(canonical_bytes(document)).hexdigest()
 
 
 def _write_key(path: Path, seed: bytes) -> None:

@@ -7,6 +7,7 @@ PrivacyError
 |-- BudgetExceeded        the site's budget would be passed: decline the round
 |-- LedgerUnavailable     the ledger can't be read or written now: mend that, change no file
 |-- LedgerCorrupt         the ledger's chain is broken: stop, restore the file from a backup
+|-- RecordRefused         a signed record is not what its signer wrote: get the original
 |-- MessageRefused        a secure sum's message is not what it should be: drop it, answer nothing
 |-- TooFewSites           a secure sum has lost too many sites: give the round up, plan another
 `-- InputRefused          values that a secure sum can't carry: correct them at the site
@@ -58,6 +59,10 @@ class LedgerTruncated(PrivacyError):
 
 class LedgerCorrupt(PrivacyError):
     """An entry of the ledger was changed, removed or reordered after it was written."""
+
+
+class RecordRefused(PrivacyError):
+    """A signed record is malformed, changed, or signed by another key."""
 
 
 class MessageRefused(PrivacyError):

@@ -22,6 +22,7 @@ from typing import Any
 from ophora_model.draft import write_whole
 from ophora_model.errors import ModelError, PlanInvalid
 from ophora_model.strict import check_keys, check_number, check_whole
+from ophora_privacy.signed_record import canonical_bytes
 from ophora_server.errors import RecordInvalid
 
 MOST_RECORD_BYTES = 2**24
@@ -167,14 +168,6 @@ def join_evidence(parts: Iterable[Evidence]) -> Evidence:
         raise PlanInvalid(f"evidence of {len(adapters)} adapters: must be of one; audit it alone")
     figures = tuple(figure for part in held for figure in part.figures)
     return Evidence(adapter_sha256=adapters[0], figures=figures)
-
-
-def canonical_bytes(document: Mapping[str, Any]) -> bytes:
-    """The only form that is signed, hashed and written: sorted, two spaces, ASCII, a last newline.
-
-    Raises ValueError on NaN or infinity.
-    """
-    return (json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n").encode("ascii")
 
 
 def hash_of(document: Mapping[str, Any]) -> str:

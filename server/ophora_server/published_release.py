@@ -23,8 +23,9 @@ from pathlib import Path
 from ophora_model.draft import sync, write_whole
 from ophora_model.errors import ModelError, PlanInvalid
 from ophora_model.release import Release, read_release
+from ophora_privacy.signed_record import canonical_bytes
 from ophora_server.errors import RecordInvalid, ReleaseHeld, ReleaseUntrusted
-from ophora_server.evidence import Evidence, canonical_bytes, parse_record, read_record
+from ophora_server.evidence import Evidence, parse_record, read_record
 from ophora_server.model_card import render_card
 from ophora_server.release_gate import Decision, decide
 from ophora_server.release_policy import (

@@ -18,19 +18,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ophora_model.draft import write_whole
 from ophora_model.errors import ModelError, PlanInvalid
 from ophora_model.strict import check_keys, check_number, check_whole
+from ophora_privacy.errors import RecordRefused
+from ophora_privacy.signed_record import SignedRecord, open_record, sign_record
 from ophora_server.errors import InvalidFederation, RecordInvalid
 from ophora_server.evidence import (
     HASH,
     KIND,
-    canonical_bytes,
     hash_of,
-    parse_record,
     read_record,
 )
 
@@ -38,7 +37,6 @@ AUDITS = ("membership", "canary", "replication", "iris", "overlay")
 LEAST_APPROVALS = 2
 SITE_CODE = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _OPTIONAL = ("min_phase_match", "max_frechet")
-_SIGNATURE = re.compile(r"[0-9a-f]{128}")
 _KEY_BYTES = 32
 
 
@@ -208,44 +206,15 @@ class CoordinatorKey:
 
     def sign(self, name: str, document: Mapping[str, Any]) -> bytes:
         """A record that holds the document under this name, the public key and the signature."""
-        signature = self._key.sign(signed_bytes(name, document)).hex()
-        return canonical_bytes(
-            {name: document, "public_key": self.public_key, "signature": signature}
-        )
+        return sign_record(self._key, name, document)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedDocument:
-    """A document whose signature fits `public_key`; whose key that is, the caller decides."""
-
-    document: Mapping[str, Any]
-    public_key: str
-
-
-def signed_bytes(name: str, document: Mapping[str, Any]) -> bytes:
-    """What a signature is over: the kind of document, then the document."""
-    return f"ophora {name} 1\n".encode("ascii") + canonical_bytes(document)
-
-
-def open_signed(file: str, name: str, payload: bytes) -> SignedDocument:
+def open_signed(file: str, name: str, payload: bytes) -> SignedRecord:
     """The document under `name` in a signed record. Raises `RecordInvalid` on any other byte."""
-    given = parse_record(file, payload)
     try:
-        check_keys(name, given, (name, "public_key", "signature"))
-    except PlanInvalid as error:
+        return open_record(name, payload)
+    except RecordRefused as error:
         raise RecordInvalid(f"{file}: {error}") from error
-    document, key, signature = given[name], given["public_key"], given["signature"]
-    # lower case alone: the same signature in other letters would be another file
-    if not HASH.fullmatch(str(key)) or not _SIGNATURE.fullmatch(str(signature)):
-        raise RecordInvalid(f"{file}: key and signature must be lower-case hexadecimal digits")
-    if not isinstance(document, dict):
-        raise RecordInvalid(f"{file}: {name} must be a table; make it again")
-    try:
-        verifier = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
-        verifier.verify(bytes.fromhex(signature), signed_bytes(name, document))
-    except (InvalidSignature, ValueError) as error:
-        raise RecordInvalid(f"{file}: its signature does not fit; get the original") from error
-    return SignedDocument(document=document, public_key=key)
 
 
 def sign_policy(policy: ReleasePolicy, key: CoordinatorKey) -> bytes:

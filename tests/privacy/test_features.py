@@ -21,9 +21,7 @@ PRIVACY = PrivacyPlan(
     clips_per_patient=1,
     normaliser=4.0,
 )
-SECURE = SecureAggregation(
-    coordinate_bound=0.5, min_sites=3, max_sites=5, roster_digest="ab" * 32
-)
+SECURE = SecureAggregation(coordinate_bound=0.5, min_sites=3, max_sites=5, roster_digest="ab" * 32)
 NOISE = DistributedNoise(colluding_sites=1, steps_per_patient=2)
 LAYOUT = Layout(tensors=(("a", (2, 3)),))
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from gating import make_evidence, make_figure
 from ophora_model.errors import PlanInvalid
+from ophora_privacy.signed_record import canonical_bytes
 from ophora_server.errors import RecordInvalid
-from ophora_server.evidence import Evidence, Figure, canonical_bytes, join_evidence, parse_record
+from ophora_server.evidence import Evidence, Figure, join_evidence, parse_record
 
 ADAPTER = "a" * 64
 NUMBER = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53)

@@ -24,8 +24,9 @@ from gating import (
 )
 from ophora_model.errors import AdapterMismatch, BaseMissing, PlanInvalid
 from ophora_model.release import read_release
+from ophora_privacy.signed_record import canonical_bytes
 from ophora_server.errors import RecordInvalid, ReleaseHeld, ReleaseUntrusted
-from ophora_server.evidence import Evidence, canonical_bytes
+from ophora_server.evidence import Evidence
 from ophora_server.published_release import judge, publish, verify_release_folder
 from ophora_server.release_policy import CoordinatorKey, Roster, sign_policy
 

@@ -9,8 +9,8 @@ import pytest
 
 from gating import COORDINATOR, ROSTER, SITE_KEYS, STRANGER, make_policy
 from ophora_model.errors import PlanInvalid
+from ophora_privacy.signed_record import canonical_bytes
 from ophora_server.errors import InvalidFederation, RecordInvalid
-from ophora_server.evidence import canonical_bytes
 from ophora_server.release_policy import (
     AUDITS,
     CoordinatorKey,

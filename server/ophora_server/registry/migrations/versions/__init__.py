@@ -1,0 +1,1 @@
+"""One module a revision; one that was released is never edited."""
