@@ -97,9 +97,12 @@ def _tune(message: Message) -> Outgoing:
 def _exchange(message: Message) -> Outgoing:
     site = Path(os.environ[SITE_VARIABLE])
     asked = message.content.config_records["exchange"]
-    exchange, sent = str(asked["exchange"]), asked["message"]
-    if not isinstance(sent, bytes):
+    exchange = str(asked["exchange"])
+    sent = message.content.array_records["message"]["message"].numpy()
+    if sent.dtype != np.uint8 or sent.ndim != 1:
         raise Declined("secure-sum", "a message that is no bytes")
     with TrainerChannel(site) as trainer:
-        answer = trainer.exchange(str(asked["attempt"]), exchange, sent, timeout_s=_EXCHANGE_S)
+        answer = trainer.exchange(
+            str(asked["attempt"]), exchange, sent.tobytes(), timeout_s=_EXCHANGE_S
+        )
     return outgoing_answer(exchange, answer)

@@ -5,6 +5,7 @@ DeployError
   ProcessEnded         a process of the federation ended by itself: read the log that is named
   NotReady             a process didn't answer in time: read its log, or wait longer
   FederationFailed     the rounds did not come to their end: read the reason, then resume
+  JoiningFailed        a kit, a request or a member is not as it must be: read which, then repeat
   BundleRefused        another app than the agreed one was sent to a site: ask the coordinator
   DemoFolderInUse      the demo's folder holds something else: name another
 """
@@ -28,6 +29,10 @@ class NotReady(DeployError):
 
 class FederationFailed(DeployError):
     """The coordinator's run ended without all its rounds."""
+
+
+class JoiningFailed(DeployError):
+    """A site can't be invited, join, be approved or be revoked as asked."""
 
 
 class BundleRefused(DeployError):

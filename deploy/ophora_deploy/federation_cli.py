@@ -1,4 +1,4 @@
-"""`ophora federation run | roster | status | audit | policy | gate | publish | verify`.
+"""`ophora federation`: set up, invite, run, look at, audit and publish, as the coordinator.
 
 `run` starts the SuperLink, its executor and the front, registers the public keys in RUN/sites/,
 runs what is left of the rounds and stops everything. Sites on other machines connect with
@@ -13,6 +13,14 @@ import typer
 
 from ophora_deploy.audit_cli import audit
 from ophora_deploy.gate_cli import gate, policy_app, publish, verify
+from ophora_deploy.joining_cli import (
+    approve_site,
+    federation_doctor,
+    init,
+    invite,
+    revoke,
+    sites,
+)
 from ophora_server.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -20,6 +28,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(policy_app, name="policy", help="Sign and show the thresholds of a release.")
+app.command()(init)
+app.command()(invite)
+app.command("approve")(approve_site)
+app.command()(revoke)
+app.command()(sites)
+app.command("doctor")(federation_doctor)
 app.command()(audit)
 app.command()(gate)
 app.command()(publish)

@@ -8,10 +8,13 @@ import typer
 
 from ophora_client.site_cli import app as client_app
 from ophora_deploy.audit_cli import plant
+from ophora_deploy.joining_cli import join, site_doctor
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(client_app)
 app.command("plant-canaries")(plant)
+app.command()(join)
+app.command("doctor")(site_doctor)
 
 SiteFolder = Annotated[Path, typer.Option("--site", help="The site's folder.")]
 
@@ -61,18 +64,27 @@ def pin(
 @app.command()
 def serve(
     site: SiteFolder,
-    coordinator: Annotated[str, typer.Option(help="HOST:PORT of the coordinator's front.")],
-    authority: Annotated[Path, typer.Option(help="The coordinator's ca.crt.")],
+    coordinator: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the front; default: the kit's.")
+    ] = None,
+    authority: Annotated[
+        Path | None, typer.Option(help="The coordinator's ca.crt; default: the kit's.")
+    ] = None,
 ) -> None:
     """Load the base, then take part in rounds until Ctrl-C; what ends is started again."""
     from ophora_client.site import Site
+    from ophora_deploy.joining.membership import Membership
     from ophora_deploy.processes import ProcessSet
     from ophora_deploy.site_processes import SiteProcesses
 
     opened = Site.open(site)
-    code = opened.settings.site.code
+    code, bundle = opened.settings.site.code, ""
+    if coordinator is None or authority is None:
+        member = Membership.read(opened.folder)
+        coordinator, bundle = coordinator or member.address, member.bundle
+        authority = authority or Membership.authority(opened.folder)
     with ProcessSet() as processes:
-        running = SiteProcesses(processes, code=code, folder=opened.folder)
+        running = SiteProcesses(processes, code=code, folder=opened.folder, bundle=bundle)
         running.start_trainer()
         typer.echo(f"site {code}: loading the base")
         running.connect(coordinator, authority)

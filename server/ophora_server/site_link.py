@@ -110,8 +110,10 @@ class GridLink:
         self, node: int, attempt: str, exchange: str, message: bytes, *, ttl_s: float
     ) -> tuple[str, int]:
         """One query message."""
-        asked = ConfigRecord({"attempt": attempt, "exchange": exchange, "message": message})
-        request = self._push(RecordDict({"exchange": asked}), node, "query.secure_sum", ttl_s)
+        asked = ConfigRecord({"attempt": attempt, "exchange": exchange})
+        body = ArrayRecord({"message": Array(np.frombuffer(message, np.uint8))})
+        content = RecordDict({"exchange": asked, "message": body})
+        request = self._push(content, node, "query.secure_sum", ttl_s)
         return request, len(message) + len(attempt.encode()) + len(exchange.encode())
 
     def _push(self, content: RecordDict, node: int, kind: str, ttl_s: float) -> str:
@@ -144,9 +146,9 @@ def _read_reply(request: str, answer: Message) -> SiteReply:
     num_bytes += len(receipt.encode())
     if code != "ok":
         return _without_update(request, _short(code), num_bytes)
-    if "secure-sum" in content.config_records:
-        message = content.config_records["secure-sum"].get("message")
-        if not isinstance(message, bytes) or arrays:
+    if "secure-sum" in content.array_records:
+        message = _message(content.array_records["secure-sum"])
+        if message is None or arrays:
             return _without_update(request, "malformed", num_bytes)
         return SiteReply(
             request=request,
@@ -171,6 +173,16 @@ def _read_reply(request: str, answer: Message) -> SiteReply:
         num_bytes=num_bytes,
         receipt=receipt,
     )
+
+
+def _message(arrays: ArrayRecord) -> bytes | None:
+    """The bytes of a secure sum's message, None where it holds anything else."""
+    try:
+        body = arrays["message"].numpy()
+    except Exception:  # as above: what a site chose
+        return None
+    is_bytes = len(arrays) == 1 and isinstance(body, np.ndarray) and body.dtype == np.uint8
+    return body.tobytes() if is_bytes and body.ndim == 1 else None
 
 
 def _without_update(request: str, code: str, num_bytes: int) -> SiteReply:

@@ -126,3 +126,57 @@ def test_flowers_own_error_loses_its_text() -> None:
     reply = link.poll("request")
     assert reply is not None
     assert reply.code == "lost"
+
+
+def test_an_exchange_of_a_secure_sum_goes_out_as_an_array_and_comes_back_as_bytes() -> None:
+    link, grid, _ = _sent()
+    _, num_bytes = link.exchange(1, "attempt", "confirm", b"to the site", ttl_s=60.0)
+    sent = grid.pushed[-1]
+    assert sent.metadata.message_type == "query.secure_sum"
+    assert dict(sent.content.config_records["exchange"]) == {
+        "attempt": "attempt",
+        "exchange": "confirm",
+    }
+    body = sent.content.array_records["message"]["message"].numpy()
+    assert body.tobytes() == b"to the site"
+    assert num_bytes == len(b"to the site") + len("attempt") + len("confirm")
+    grid.reply = Message(_answer(np.frombuffer(b"from it", np.uint8)), reply_to=sent)
+    reply = link.poll("request")
+    assert reply is not None
+    assert (reply.code, reply.message, reply.tensors) == ("ok", b"from it", {})
+    assert reply.receipt == "{}"
+
+
+def _answer(body: Any, **more: Any) -> RecordDict:
+    arrays = ArrayRecord({"message": Array(body), **more})
+    return RecordDict(
+        {
+            "status": ConfigRecord({"code": "ok"}),
+            "metrics": MetricRecord({}),
+            "receipt": ConfigRecord({"receipt": "{}"}),
+            "secure-sum": arrays,
+        }
+    )
+
+
+def _changed(**records: Any) -> RecordDict:
+    return RecordDict({**_answer(np.zeros(3, np.uint8)), **records})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _answer(np.zeros(3, np.float32)),
+        _answer(np.zeros((2, 2), np.uint8)),
+        _answer(np.zeros(3, np.uint8), more=Array(np.zeros(3, np.uint8))),
+        _changed(receipt=ConfigRecord({"receipt": "x" * 5000})),
+        _changed(receipt=ConfigRecord({"receipt": 3})),
+        _changed(update=ArrayRecord({"a": Array(np.zeros(2))})),
+    ],
+)
+def test_a_message_or_receipt_of_another_form_is_malformed(content: RecordDict) -> None:
+    link, grid, _ = _sent()
+    grid.reply = Message(content, reply_to=grid.pushed[0])
+    reply = link.poll("request")
+    assert reply is not None
+    assert (reply.code, reply.message) == ("malformed", b"")

@@ -1,0 +1,152 @@
+"""The coordinator's side of joining: invitations out, requests in, members approved or revoked.
+
+    RUN/invitations/CODE.json   one-time code and expiry of an invitation that is open (0600)
+    RUN/sites/CODE.pub          node key of an approved site; RUN/identities/CODE.pub its identity
+    RUN/revoked/CODE-N.json     keys that may not come back
+
+A one-time code serves once. A revoked site is out at the next start of the federation; its keys are
+kept so that the same ones are not approved again.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ophora_deploy.bundle import BUNDLE
+from ophora_deploy.checked_app import bundle_hash
+from ophora_deploy.errors import JoiningFailed
+from ophora_deploy.joining.kit import NAME, SiteKit
+from ophora_deploy.joining.request import JoinRequest
+from ophora_model.draft import write_whole
+from ophora_server.release_policy import SITE_CODE, CoordinatorKey
+from ophora_server.run_folder import RunFolder
+
+VALID = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """Who may take part in a run, and who was asked to."""
+
+    run: RunFolder
+
+    @property
+    def key_file(self) -> Path:
+        """The coordinator's signing key."""
+        return self.run.path / "coordinator.key"
+
+    def invite(self, site: str, *, address: str, valid: timedelta = VALID) -> bytes:
+        """The content of CODE.kit; an earlier invitation of the site is void. Raises JoiningFailed.
+
+        The run must have been set up: its authority and its signing key are there.
+        """
+        if not SITE_CODE.fullmatch(site):
+            raise JoiningFailed(f"site={site!r}: must be a code of a-z 0-9 -, not the hospital's")
+        if ":" not in address:
+            raise JoiningFailed(f"address={address!r}: must be HOST:PORT of the front")
+        authority = self.run.tls / "ca.crt"
+        if not authority.is_file():
+            raise JoiningFailed(f"{self.run.path}: not set up; run `ophora federation init` first")
+        kit = SiteKit(
+            federation=self.federation(),
+            site=site,
+            address=address,
+            authority=authority.read_text(encoding="ascii"),
+            bundle=bundle_hash(BUNDLE),
+            version=importlib.metadata.version("ophora-federated"),
+            one_time_code=secrets.token_hex(16),
+            expires=int((datetime.now(UTC) + valid).timestamp()),
+        )
+        opened = {"one_time_code": kit.one_time_code, "expires": kit.expires}
+        self._write_private(self._invitation(site), json.dumps(opened).encode())
+        return CoordinatorKey.open(self.key_file).sign(NAME, kit.to_document())
+
+    def federation(self) -> str:
+        """What a federation is called among its members: by the coordinator's public key."""
+        return CoordinatorKey.open(self.key_file).public_key[:16]
+
+    def check(self, request: JoinRequest) -> None:
+        """Raises JoiningFailed unless the request answers an open invitation with new keys."""
+        opened = self._open_invitation(request.site)
+        if request.federation != self.federation() or not request.is_proven(opened):
+            raise JoiningFailed(
+                f"site {request.site}: the request was not made with the kit that is open; invite"
+                " the site again"
+            )
+        for path in self._revoked().glob("*.json"):
+            revoked = json.loads(path.read_text(encoding="ascii"))
+            if request.node_key == revoked["node_key"]:
+                raise JoiningFailed(
+                    f"site {request.site}: its node key was revoked; make a new one"
+                )
+            if request.identity_key == revoked["identity_key"]:
+                raise JoiningFailed(f"site {request.site}: its identity key was revoked")
+
+    def approve(self, request: JoinRequest) -> None:
+        """Let the site in with these keys, after `check`; the invitation is used up.
+
+        A member that changes its node key keeps its identity key.
+        """
+        self.check(request)
+        known = self.run.identities / f"{request.site}.pub"
+        if known.exists() and known.read_text(encoding="ascii").strip() != request.identity_key:
+            raise JoiningFailed(
+                f"site {request.site}: is a member under another identity key; revoke it first"
+            )
+        for folder, text in (
+            (self.run.identities, request.identity_key),
+            (self.run.path / "sites", request.node_key),
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / f"{request.site}.pub", f"{text}\n".encode())
+        self._invitation(request.site).unlink()
+
+    def revoke(self, site: str) -> None:
+        """Out from the next start on, with these keys for good. Raises JoiningFailed."""
+        node, identity = (
+            self.run.path / "sites" / f"{site}.pub",
+            self.run.identities / f"{site}.pub",
+        )
+        if not node.exists() and not identity.exists():
+            raise JoiningFailed(f"site {site}: is no member; `ophora federation sites` shows them")
+        keys = {
+            "site": site,
+            "node_key": node.read_text().strip() if node.exists() else "",
+            "identity_key": identity.read_text().strip() if identity.exists() else "",
+        }
+        folder = self._revoked()
+        folder.mkdir(parents=True, exist_ok=True)
+        number = len(list(folder.glob(f"{site}-*.json"))) + 1
+        write_whole(folder / f"{site}-{number}.json", json.dumps(keys).encode())
+        for path in (node, identity, self._invitation(site)):
+            path.unlink(missing_ok=True)
+
+    def _open_invitation(self, site: str) -> str:
+        try:
+            opened = json.loads(self._invitation(site).read_text(encoding="ascii"))
+        except (OSError, ValueError) as error:
+            raise JoiningFailed(
+                f"site {site}: no invitation is open; run `ophora federation invite {site}`"
+            ) from error
+        if opened["expires"] < datetime.now(UTC).timestamp():
+            raise JoiningFailed(f"site {site}: the invitation has expired; invite the site again")
+        return str(opened["one_time_code"])
+
+    def _invitation(self, site: str) -> Path:
+        return self.run.path / "invitations" / f"{site}.json"
+
+    def _revoked(self) -> Path:
+        return self.run.path / "revoked"
+
+    def _write_private(self, path: Path, content: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
