@@ -25,10 +25,12 @@ LOSS = (
 )
 DECLINE_CODES = (
     "adapter",
+    "approval",
     "bad-plan",
     "base",
     "budget",
     "cancelled",
+    "hours",
     "internal-error",
     "ledger",
     "no-clips",

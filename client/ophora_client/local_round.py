@@ -74,12 +74,12 @@ class _Agreed:
 class LocalRounds:
     """Runs rounds at one site. One round at a time.
 
-    `membership` is asked for in every round, since the roster may be pinned anew meanwhile.
+    `policy` and `membership` are asked for in every round: the hospital may have changed them.
     """
 
     def __init__(
         self,
-        policy: SitePolicy,
+        policy: Callable[[], SitePolicy],
         ledger: Ledger,
         tuner: Tuner,
         log: RoundLog,
@@ -146,7 +146,7 @@ class LocalRounds:
         check_plan(
             plan,
             agreed.privacy,
-            self._policy,
+            self._read_policy(),
             features=agreed.features,
             roster=member.roster if member is not None else None,
             base_fingerprint=self._tuner.base_fingerprint,
@@ -163,6 +163,12 @@ class LocalRounds:
         if num_clips == 0:
             raise Declined("no-clips", f"no clip for stage {plan.stage}")
         return agreed
+
+    def _read_policy(self) -> SitePolicy:
+        try:
+            return self._policy()
+        except SiteInvalid as error:
+            raise Declined("internal-error", str(error)) from error
 
     def _member(self) -> Membership | None:
         try:
@@ -258,6 +264,6 @@ class LocalRounds:
             "epsilon": reservation.epsilon.value,
             "delta": self._ledger.delta,
         }
-        if self._policy.share_loss and tuned.losses:
+        if self._policy().share_loss and tuned.losses:
             metrics["loss"] = sum(tuned.losses) / len(tuned.losses)
         return metrics

@@ -1,6 +1,6 @@
 """A hospital's own folder: settings, key, manifest, clips, cache, ledger and logs.
 
-    SITE/site.toml  site.key  manifest.sqlite  clips/  held/  certificates/  cache/
+    SITE/site.toml  policy.toml  site.key  manifest.sqlite  clips/  held/  certificates/  cache/
          ledger.sqlite  ledger.head  cohorts.sqlite  canaries/
          review.key  identity.key  identity.pub  roster.toml  logs/
 
@@ -17,10 +17,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from ophora_client.errors import SiteExists, SiteInvalid, SiteMissing
-from ophora_client.site_settings import SiteSettings, parse_settings, render_settings
+from ophora_client.site_settings import (
+    SiteSettings,
+    parse_settings,
+    render_policy,
+    render_settings,
+)
 from ophora_curation.settings import CurationPaths
 from ophora_curation.store.identity import KEY_BYTES
 from ophora_model.draft import write_whole
+from ophora_model.round_plan import RUN_ID
 from ophora_privacy.ledger import Ledger
 
 
@@ -38,12 +44,9 @@ class Site:
         if not path.is_file():
             message = f"{folder}: no site.toml in it; run `ophora site init {folder} --code CODE`"
             raise SiteMissing(message)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            message = f"{path}: can't be read as UTF-8 text ({type(error).__name__}); correct it"
-            raise SiteInvalid(message) from error
-        return cls(folder=folder, settings=parse_settings(text))
+        policy = folder / "policy.toml"
+        held = _read_text(policy) if policy.exists() else None
+        return cls(folder=folder, settings=parse_settings(_read_text(path), held))
 
     @property
     def manifest_path(self) -> Path:
@@ -101,6 +104,18 @@ class Site:
             certificates=self.certificates_dir,
         )
 
+    def approved_runs(self) -> frozenset[str]:
+        """Runs that a person at the site has named."""
+        path = self.folder / "approved-runs.txt"
+        return frozenset(_read_text(path).split()) if path.exists() else frozenset()
+
+    def approve_run(self, run_id: str) -> None:
+        """Let a run take part, where the policy asks for that. Raises `SiteInvalid`."""
+        if not RUN_ID.fullmatch(run_id):
+            raise SiteInvalid(f"run={run_id!r}: must be 1 to 64 of a-z 0-9 . _ + -")
+        runs = sorted({*self.approved_runs(), run_id})
+        write_whole(self.folder / "approved-runs.txt", "".join(f"{r}\n" for r in runs).encode())
+
     def key(self) -> bytes:
         """The site's secret key. Raises `SiteInvalid` when it is missing or of a wrong length."""
         try:
@@ -122,8 +137,10 @@ def init_site(
     Raises `SiteExists` when there is one, `SiteInvalid` for a profile or code that can't be used;
     nothing is written then.
     """
-    text = render_settings(code, profile or {})
-    settings = parse_settings(text)
+    tables = dict(profile or {})
+    policy = render_policy(tables.pop("federation", {}))
+    text = render_settings(code, tables)
+    settings = parse_settings(text, policy)
     if (folder / "site.toml").exists() or (folder / "site.key").exists():
         message = f"{folder}: a site is there already; its key must stay, so nothing was changed"
         raise SiteExists(message)
@@ -135,8 +152,17 @@ def init_site(
     _write_key(folder / "site.key")
     # here and nowhere else: a trainer that made a missing ledger would forget what was spent
     site.open_ledger(must_exist=False)
+    write_whole(folder / "policy.toml", policy.encode())
     write_whole(folder / "site.toml", text.encode())
     return site
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path}: can't be read as UTF-8 text ({type(error).__name__}); correct it"
+        raise SiteInvalid(message) from error
 
 
 def _write_key(path: Path) -> None:

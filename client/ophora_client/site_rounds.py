@@ -41,7 +41,7 @@ def open_rounds(folder: Path, tuner: Tuner | None = None) -> LocalRounds:
     def membership() -> Membership | None:
         return open_membership(folder, code=policy.site)
 
-    return LocalRounds(policy, ledger, tuner, log, membership)
+    return LocalRounds(lambda: read_policy(folder), ledger, tuner, log, membership)
 
 
 def _policy(site: Site) -> SitePolicy:
@@ -54,4 +54,5 @@ def _policy(site: Site) -> SitePolicy:
         delta=settings.privacy.delta,
         share_loss=settings.privacy.share_loss,
         limits=settings.federation,
+        approved_runs=site.approved_runs(),
     )

@@ -116,13 +116,16 @@ class SiteSettings:
     performance: PerformanceTable = field(default_factory=PerformanceTable)
 
 
-def parse_settings(text: str) -> SiteSettings:
-    """Settings from the text of site.toml. Raises `SiteInvalid`."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        message = f"site.toml is not valid TOML: {error}"
-        raise SiteInvalid(message) from error
+def parse_settings(text: str, policy: str | None = None) -> SiteSettings:
+    """Settings from the text of site.toml and of policy.toml, where there is one.
+
+    The policy's keys may stand in site.toml's table [federation] instead. Raises `SiteInvalid`.
+    """
+    document = _parse("site.toml", text)
+    if policy is not None:
+        if "federation" in document:
+            raise SiteInvalid("site.toml: [federation] is policy.toml's now; keep it there alone")
+        document["federation"] = _parse("policy.toml", policy)
     kinds = get_type_hints(SiteSettings)
     _refuse_unknown(document, tuple(kinds), "table")
     if "site" not in document:
@@ -142,6 +145,25 @@ def render_settings(code: str, profile: Mapping[str, Mapping[str, Any]]) -> str:
         lines += [f"{key} = {_render(value)}" for key, value in table.items()]
         lines.append("")
     return "\n".join(lines)
+
+
+def render_policy(limits: Mapping[str, Any]) -> str:
+    """The text of a new policy.toml: what differs from the defaults."""
+    lines = [
+        "# What a coordinator may ask of this site. The hospital's own; nobody else changes it.",
+        "# Keys left out have their defaults; unknown keys stop. docs/site.md explains each.",
+        "",
+        *(f"{key} = {_render(value)}" for key, value in limits.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _parse(name: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = f"{name} is not valid TOML: {error}"
+        raise SiteInvalid(message) from error
 
 
 def _parse_table(kind: type, name: str, table: object) -> Any:

@@ -61,6 +61,18 @@ def pin(
     typer.echo("pinned")
 
 
+@app.command("approve-run")
+def approve_run(
+    run: Annotated[str, typer.Argument(help="run_id of the coordinator's federation.toml.")],
+    site: SiteFolder,
+) -> None:
+    """Let a run of the coordinator's take part, where policy.toml has approve_runs = true."""
+    from ophora_client.site import Site
+
+    Site.open(site).approve_run(run)
+    typer.echo(f"run {run}: may ask this site for rounds, within policy.toml")
+
+
 @app.command()
 def serve(
     site: SiteFolder,

@@ -128,7 +128,7 @@ def _serve(folder: Path, policy: SitePolicy) -> Iterator[Site]:
     ledger = Ledger(folder / "ledger.sqlite", site="a", cap=policy.epsilon_cap, delta=policy.delta)
     tuner = FakeTuner()
     tuner.gate.set()
-    service = TrainerService(LocalRounds(policy, ledger, tuner, RoundLog(folder / "logs")))
+    service = TrainerService(LocalRounds(lambda: policy, ledger, tuner, RoundLog(folder / "logs")))
     server = listen(service, socket_path(folder))
     yield Site(folder=folder, tuner=tuner, ledger=ledger)
     service.close()

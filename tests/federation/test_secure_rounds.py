@@ -173,7 +173,11 @@ def _sites(folder: Path, **limits: Any) -> dict[str, Site]:
         tuner = FakeTuner(value=number / 10)
         member = Membership(identity=identities[code], roster=roster)
         rounds = LocalRounds(
-            policy, ledger, tuner, RoundLog(folder / code), membership=lambda m=member: m
+            lambda p=policy: p,
+            ledger,
+            tuner,
+            RoundLog(folder / code),
+            membership=lambda m=member: m,
         )
         made[code] = Site(service=TrainerService(rounds), tuner=tuner, ledger=ledger)
     return made
@@ -299,6 +303,10 @@ def test_distributed_noise_is_in_the_sum_and_in_the_ledgers(tmp_path: Path) -> N
         ({"noise": "local"}, {"noise": "distributed"}, "privacy"),
         ({"noise": "both", "min_colluding_sites": 2}, {"noise": "distributed"}, "privacy"),
         ({"min_sites": 4}, {}, "secure-sum"),
+        ({"max_epsilon_per_round": 0.5}, {}, "privacy"),
+        ({"noise": "both", "max_epsilon_per_round": 0.5}, {"noise": "distributed"}, "privacy"),
+        ({"bases": ("0" * 8,)}, {}, "base"),
+        ({"approve_runs": True}, {}, "approval"),
     ],
 )
 def test_a_site_declines_what_its_policy_does_not_take(
