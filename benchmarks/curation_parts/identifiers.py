@@ -7,6 +7,7 @@ clips held and kept; and the pixels of the clips for burned-in lines.
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -62,6 +63,8 @@ def measure(*, quick: bool, folder: Path, seed: int) -> list[Goal]:
         make_heard(videos, rng, [next(people) for _ in range(HEARD_AT_ONCE)])
     curate_site(videos, site, {"min_width": HEARD_SIZE[0], "min_height": HEARD_SIZE[1]})
     found = score(site, videos)
+    for what in (*found.strings_found, *found.legible_clips):  # of invented people
+        sys.stderr.write(f"    found: {what}\n")
     return [*absent(found), figures_left(site)]
 
 

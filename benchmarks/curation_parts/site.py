@@ -4,6 +4,7 @@ All that a hospital's own commands would leave in its folder is there afterwards
 """
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,13 +21,19 @@ from ophora_curation.store.manifest import Manifest
 
 
 def curate_site(videos: Path, folder: Path, curation: Mapping[str, object]) -> None:
-    """Make a site at `folder`, curate `videos` with these settings, export in every format."""
-    site = init_site(folder, code="bench", profile={"curation": curation})
+    """Make a site at `folder`, curate `videos` with these settings, export in every format.
+
+    On every core: nothing that is measured here depends on time.
+    """
+    execution = {"workers": os.cpu_count() or 1}
+    profile = {"curation": curation, "execution": execution}
+    site = init_site(folder, code="bench", profile=profile)
     with _logged(site.logs_dir / "curation.log"):
         curate(
             videos,
             out=site.curation_paths,
             settings=site.settings.curation,
+            execution=site.settings.execution,
             key=site.key(),
             progress=_show,
         )

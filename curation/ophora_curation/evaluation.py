@@ -55,6 +55,8 @@ class CurationScore:
     planted_absent: Share  # planted strings and their words found nowhere
     planted_by_kind: dict[tuple[str, str], Share]  # the same by kind and channel, whole strings
     tiers: dict[tuple[str, str], int]  # true overlay, tier -> clips
+    strings_found: tuple[str, ...]  # of those planted, and their words
+    legible_clips: tuple[str, ...]  # file and seconds of training clips with a patient's line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ def score(site: Path, videos: Path) -> CurationScore:
     clean = [item for item in seen if item.clip.tier == "p2ft"]
     narrated = [item for item in seen if _is_wanted(item.main, item.video) and item.is_sound]
     narrated = [item for item in narrated if "near-duplicate" not in item.clip.reasons]
-    by_kind, absent = _planted([video.truth for video in known.values()], site)
+    by_kind, absent, strings = _planted([video.truth for video in known.values()], site)
     return CurationScore(
         phase_match=_share(item.clip.phase == item.main["phase"] for item in used),
         clip_precision=_share(item.is_sound for item in used),
@@ -142,6 +144,12 @@ def score(site: Path, videos: Path) -> CurationScore:
         planted_absent=absent,
         planted_by_kind=by_kind,
         tiers=dict(Counter((item.main["overlay"], item.clip.tier) for item in seen)),
+        strings_found=strings,
+        legible_clips=tuple(
+            f"{item.video.path.name}, {item.clip.start_s:.1f} to {item.clip.end_s:.1f} s"
+            for item in seen
+            if item.used and item.legible and item.has("personal")
+        ),
     )
 
 
@@ -217,8 +225,8 @@ def _original(video: _Video) -> Path:
 
 def _planted(
     truths: list[dict[str, Any]], site: Path
-) -> tuple[dict[tuple[str, str], Share], Share]:
-    """Planted strings found nowhere: by kind and channel, and all of them with their words."""
+) -> tuple[dict[tuple[str, str], Share], Share, tuple[str, ...]]:
+    """Planted strings found nowhere, by kind and channel, all with their words; and those found."""
     wanted: dict[tuple[str, str], list[str]] = {}
     for truth in truths:
         for kind, channels in truth["planted_by_kind"].items():
@@ -233,7 +241,8 @@ def _planted(
         key: Share(hits=sum(string not in found for string in strings), total=len(strings))
         for key, strings in sorted(wanted.items())
     }
-    return by_kind, Share(hits=len(every - found), total=len(every))
+    total = Share(hits=len(every - found), total=len(every))
+    return by_kind, total, tuple(sorted(every & found))
 
 
 def _with_words(truth: dict[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a SuperNode starts for a message: Flower's own command, behind a check of the bundle.
+"""What a SuperNode starts for a message: Flower's own work, behind a check of the bundle.
 
     SITE/flower/bin/flwr-clientapp -> `main` -> SHA-256 of the bundle that was sent -> Flower
 
@@ -9,6 +9,7 @@ written. The site's process says which one is expected, by the environment; no m
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib
 import os
@@ -63,10 +64,30 @@ def checked(install: Callable[..., Any], expected: str) -> Callable[..., Any]:
 
 
 def main() -> None:
-    """Flower's command with the check in it."""
-    from flwr.supernode.cli import flwr_clientapp
+    """What Flower's command does, with the check in it.
 
+    The command itself would import all of the SuperNode, a third of the processor time of an
+    exchange; what it calls is imported alone.
+    """
+    from flwr.common.args import add_args_flwr_app_common, try_obtain_flwr_app_token
+    from flwr.supercore.constant import SUPERNODE_DEFAULT_CLIENT_ADDRESS
+    from flwr.supercore.tls import validate_and_resolve_root_certificates
+
+    parser = argparse.ArgumentParser(description="Run a Flower ClientApp that the site agreed to")
+    parser.add_argument("--runtime-api-address", default=SUPERNODE_DEFAULT_CLIENT_ADDRESS)
+    add_args_flwr_app_common(parser=parser)
+    arguments = parser.parse_args()
+    token = try_obtain_flwr_app_token(arguments)
     runner: Any = importlib.import_module("flwr.supernode.runtime.run_clientapp")
     expected = os.environ.get(BUNDLE_VARIABLE, "")
     runner.install_from_fab = checked(runner.install_from_fab, expected)
-    flwr_clientapp()
+    runner.run_clientapp(
+        runtime_api_address=arguments.runtime_api_address,
+        token=token,
+        insecure=arguments.insecure,
+        certificates=validate_and_resolve_root_certificates(
+            arguments.root_certificates, arguments.insecure
+        ),
+        parent_pid=arguments.parent_pid,
+        runtime_dependency_install=arguments.runtime_dependency_install,
+    )
