@@ -4,8 +4,8 @@ Flower starts a fresh process for every message; reloading a base of gigabytes e
 more than the round. So the thin Flower app asks this process over the site's Unix socket: start,
 progress stream, result, cancel, and the exchanges of a secure sum, whose secrets live here. Another
 round replaces the one that runs. The same round asked for again (a coordinator that resumed) gets
-the same result: nothing is trained, nothing is spent; unless its contribution went into a sum that
-was unmasked, which a second sum with it might take apart.
+the same result: nothing is trained, nothing is spent; unless its contribution has left masked: the
+others can unmask that sum, and a second one with the same contribution might take it apart.
 
     python -m ophora_client.trainer --site DIR
 """

@@ -36,8 +36,8 @@ class RingVector:
 
     Still as identifiable as what it was made from: it leaves the site masked only. `noise_std` is
     the deviation of the noise share in it, 0 where none was added. `spent` is set once a site has
-    helped to unmask a sum with it: two sums with it, over other survivors, would tell their
-    difference, so that no site puts it into another.
+    sent it masked, since the others can unmask that sum without the site: two sums with it, over
+    other survivors, would tell their difference, so that no site puts it into another.
     """
 
     __slots__ = ("grid", "noise_std", "spent", "words")

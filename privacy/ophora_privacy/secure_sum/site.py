@@ -76,7 +76,6 @@ class SecureSumSite:
         self._members: tuple[str, ...] = ()
         self._held: dict[str, bytes] = {}  # by owner: shares of its self seed and its mask key
         self._confirmed: tuple[str, ...] | None = None
-        self._vector: RingVector | None = None
 
     def advertise(self) -> KeyAdvert:
         """This round's public keys, signed with the site's long-term key."""
@@ -142,7 +141,7 @@ class SecureSumSite:
             key = pair_mask_key(self._mask_key, public, self._tag, (self._name, other))
             add_mask(total, key, subtract=other < self._name)
         self._held, self._members, self._phase = held, message.members, "confirm"
-        self._vector = vector
+        vector.spent = True
         words = total.astype("<u4", copy=False).tobytes()
         return MaskedInput(tag=self._tag, sender=self._name, words=words)
 
@@ -179,8 +178,6 @@ class SecureSumSite:
         if self._confirmed != message.survivors:
             raise MessageRefused("unmask request: must name the survivors this site confirmed")
         self._require_confirmations(message)
-        assert self._vector is not None  # set with the phase
-        self._vector.spent = True
         return UnmaskShares(
             tag=self._tag,
             sender=self._name,

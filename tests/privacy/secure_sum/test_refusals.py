@@ -225,21 +225,24 @@ def test_an_input_from_another_grid_or_without_its_noise_is_refused(
         site.masked_input(relayed, noised.plan.grid.encode(flat))
 
 
-def test_an_input_that_was_unmasked_is_not_put_in_another_sum(
+def test_an_input_that_has_left_masked_is_not_put_in_another_sum(
     federation: Callable[..., Any],
 ) -> None:
-    first = federation(number=3)
+    """The others can unmask the first sum without the site, which is told nothing of it."""
+    first = federation(number=4)
     vectors = {name: first.vector(values) for name, values in first.values(0).items()}
     relayed = first.shares(first.keys(first.names), first.names)
     for name in first.names:
         first.coordinator.receive(first.sites[name].masked_input(relayed[name], vectors[name]))
-    request = first.request(first.coordinator.close_inputs(), first.names)
-    first.sites["s00"].unmask(request)
-    again = federation(number=3, round_id="again", identities=first.identities)
+    others = [name for name in first.names if name != "s00"]
+    request = first.request(first.coordinator.close_inputs(), others)
+    for name in others:
+        first.coordinator.receive(first.sites[name].unmask(request))
+    assert "s00" in first.coordinator.result().survivors
+    again = federation(number=4, round_id="again", identities=first.identities)
     relayed = again.shares(again.keys(again.names), again.names)
     with pytest.raises(InputRefused, match="already"):
         again.sites["s00"].masked_input(relayed["s00"], vectors["s00"])
-    again.sites["s01"].masked_input(relayed["s01"], vectors["s01"])  # it had not answered
 
 
 # Survivors and unmasking
