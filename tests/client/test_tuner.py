@@ -12,7 +12,7 @@ from ophora_client.site import init_site
 from ophora_client.tuner import ModelTuner
 from ophora_curation.store.manifest import Manifest
 from ophora_curation.store.records import ClipRow, VideoRow
-from ophora_model import tuning
+from ophora_model import patient_draws
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.errors import CacheUnreadable, VideoUnreadable
 from ophora_model.round_plan import RoundPlan
@@ -39,7 +39,7 @@ def test_a_round_run_again_draws_anew(tuner: ModelTuner, monkeypatch: pytest.Mon
         draws.append(rng.random())
         return []
 
-    monkeypatch.setattr(tuning, "sample_patients", spy)
+    monkeypatch.setattr(patient_draws, "sample_patients", spy)
     plan = RoundPlan(
         run_id="run-1",
         stage="tpt",
