@@ -202,7 +202,7 @@ class _Exchange:
             return {"code": "rejected"}  # the reason may hold what the site chose
         except ReceiptRefused:
             return {"code": "ledger"}
-        if reply.metrics:
+        if kind is KeyAdvert:
             self.stated[site] = stated_by(reply.metrics)
         return {"code": "ok", **reply.metrics}
 
