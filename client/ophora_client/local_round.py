@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ophora_client.errors import Declined, SiteInvalid
@@ -32,10 +32,16 @@ from ophora_model.errors import (
 from ophora_model.round_plan import RoundPlan
 from ophora_model.stacking import trained_columns
 from ophora_model.update import Tensors, check_tensors
+from ophora_privacy.distributed_noise import PatientTotal
 from ophora_privacy.errors import (
     BudgetExceeded,
     InvalidPlan,
+    LedgerClock,
+    LedgerCorrupt,
+    LedgerForeign,
     LedgerRolledBack,
+    LedgerTruncated,
+    LedgerUnavailable,
     NonFiniteGradient,
     PrivacyError,
 )
@@ -45,6 +51,14 @@ from ophora_privacy.ledger_head import LedgerReceipt
 from ophora_privacy.plan import PrivacyPlan
 from ophora_privacy.secure_sum import Layout, RingVector, SecureSumPlan
 
+_LEDGER_ERRORS = (
+    LedgerClock,
+    LedgerCorrupt,
+    LedgerForeign,
+    LedgerRolledBack,
+    LedgerTruncated,
+    LedgerUnavailable,
+)
 _FOR_THE_GRID = "grid"  # the attempt of a plan that only says on which grid a contribution lies
 
 
@@ -69,6 +83,7 @@ class _Agreed:
     plan: RoundPlan
     privacy: PrivacyPlan
     features: Features
+    share_loss: bool = False
 
 
 class LocalRounds:
@@ -143,10 +158,11 @@ class LocalRounds:
         agreed = self._read(plan_json)
         plan = agreed.plan
         member = self._member() if agreed.features.secure is not None else None
+        policy = self._read_policy()
         check_plan(
             plan,
             agreed.privacy,
-            self._read_policy(),
+            policy,
             features=agreed.features,
             roster=member.roster if member is not None else None,
             base_fingerprint=self._tuner.base_fingerprint,
@@ -162,7 +178,7 @@ class LocalRounds:
             raise Declined("internal-error", str(error)) from error
         if num_clips == 0:
             raise Declined("no-clips", f"no clip for stage {plan.stage}")
-        return agreed
+        return replace(agreed, share_loss=policy.share_loss)
 
     def _read_policy(self) -> SitePolicy:
         try:
@@ -185,6 +201,7 @@ class LocalRounds:
         watched: dict[str, Any] = {"on_step": on_step, "cancelled": cancelled}
         try:
             secure_plan = self._grid_plan(agreed, start)
+            total = _patient_total(agreed, secure_plan)  # before anything is spent: it may not fit
             reservation = self._ledger.reserve(
                 privacy,
                 run_id=plan.run_id,
@@ -192,11 +209,13 @@ class LocalRounds:
                 round=plan.round,
                 shared=agreed.features.accounted(privacy),
             )
-            tuned, contribution = self._tune(agreed, start, secure_plan, watched)
+            tuned, contribution = self._tune(agreed, start, secure_plan, total, watched)
         except InvalidPlan as error:
             raise Declined("bad-plan", str(error)) from error
         except BudgetExceeded as error:
             raise Declined("budget", str(error)) from error
+        except _LEDGER_ERRORS as error:
+            raise Declined("ledger", str(error)) from error
         except (NonFiniteLoss, NonFiniteGradient) as error:
             raise Declined("non-finite", str(error)) from error
         except Cancelled as error:
@@ -205,7 +224,7 @@ class LocalRounds:
         self._log.done(plan, tuned, reservation.epsilon)
         return LocalResult(
             update={} if contribution is not None else tuned.update,
-            metrics=self._metrics(tuned, reservation),
+            metrics=self._metrics(agreed, tuned, reservation),
             receipt=self._ledger.receipt().to_json(),
             contribution=contribution,
         )
@@ -215,7 +234,7 @@ class LocalRounds:
             return
         try:
             self._ledger.check_receipt(LedgerReceipt.from_json(receipt))
-        except (InvalidPlan, LedgerRolledBack) as error:
+        except (InvalidPlan, *_LEDGER_ERRORS) as error:
             raise Declined("ledger", str(error)) from error
 
     def _tune(
@@ -223,13 +242,13 @@ class LocalRounds:
         agreed: _Agreed,
         start: Tensors,
         secure_plan: SecureSumPlan | None,
+        total: PatientTotal | None,
         watched: Mapping[str, Any],
     ) -> tuple[Tuned, RingVector | None]:
         plan, privacy = agreed.plan, agreed.privacy
         match agreed.features.noise:
             case DistributedNoise() as noise:
-                assert secure_plan is not None  # Features takes no distributed noise without
-                total = noise.site_half(secure_plan, privacy)
+                assert total is not None  # made for this noise
                 tuned = self._tuner.tune_patients(
                     plan, privacy, start, total.add, steps=noise.steps_per_patient, **watched
                 )
@@ -256,14 +275,24 @@ class LocalRounds:
             context=agreed.plan.digest(),
         )
 
-    def _metrics(self, tuned: Tuned, reservation: Reservation) -> dict[str, float]:
+    def _metrics(self, agreed: _Agreed, tuned: Tuned, reservation: Reservation) -> dict[str, float]:
         metrics = {
             "steps": tuned.steps,
-            # rounded up: the exact time tells how many patients were drawn
-            "seconds": float(math.ceil(tuned.seconds)),
             "epsilon": reservation.epsilon.value,
             "delta": self._ledger.delta,
         }
-        if self._policy().share_loss and tuned.losses:
+        if not isinstance(agreed.features.noise, DistributedNoise):
+            # rounded up: the exact time tells how many patients were drawn, and where each is
+            # tuned by itself the rounded one does too
+            metrics["seconds"] = float(math.ceil(tuned.seconds))
+        if agreed.share_loss and tuned.losses:
             metrics["loss"] = sum(tuned.losses) / len(tuned.losses)
         return metrics
+
+
+def _patient_total(agreed: _Agreed, plan: SecureSumPlan | None) -> PatientTotal | None:
+    """The empty sum over patients of a round with distributed noise. Raises InvalidPlan."""
+    noise = agreed.features.noise
+    if not isinstance(noise, DistributedNoise) or plan is None:
+        return None
+    return noise.site_half(plan, agreed.privacy)

@@ -284,7 +284,8 @@ def test_a_coordinator_that_asks_for_the_plain_update_gets_a_code(tmp_path: Path
 def test_distributed_noise_is_in_the_sum_and_in_the_ledgers(tmp_path: Path) -> None:
     sites = _sites(tmp_path, noise="both", require_secure_sum=True)
     settings = _settings(privacy=ONE_STEP, noise="distributed", steps_per_patient=2)
-    end = run_rounds(Link(sites), RunFolder(path=tmp_path), settings, BASE)
+    run = RunFolder(path=tmp_path)
+    end = run_rounds(Link(sites), run, settings, BASE)
     # 15 patients move one number by 0.5 each, divided by the normaliser of 10
     flat = np.concatenate([end.tensors[name].ravel() for name in sorted(SHAPES)])
     # five shares where two honest ones had to carry the whole noise: sqrt(5 / 2) of it
@@ -295,6 +296,8 @@ def test_distributed_noise_is_in_the_sum_and_in_the_ledgers(tmp_path: Path) -> N
         (spend,) = site.ledger.spends()
         assert spend.assumes == "2 honest sites"
         assert spend.event.noise_multiplier == 0.5
+    replies = [event for event in run.events() if event["event"] == "reply"]
+    assert not any("seconds" in event for event in replies)  # they would count the patients
 
 
 @pytest.mark.parametrize(
@@ -305,6 +308,7 @@ def test_distributed_noise_is_in_the_sum_and_in_the_ledgers(tmp_path: Path) -> N
         ({"noise": "both", "min_colluding_sites": 2}, {"noise": "distributed"}, "privacy"),
         ({"min_sites": 4}, {}, "secure-sum"),
         ({"max_epsilon_per_round": 0.5}, {}, "privacy"),
+        ({"noise": "both"}, {"noise": "distributed", "colluding_sites": 2}, "bad-plan"),
         ({"noise": "both", "max_epsilon_per_round": 0.5}, {"noise": "distributed"}, "privacy"),
         ({"bases": ("0" * 8,)}, {}, "base"),
         ({"approve_runs": True}, {}, "approval"),
