@@ -5,6 +5,10 @@
 A SuperNode runs whatever bundle its SuperLink hands it, and compares no hash. Ours names an app of
 the installed code and holds no code itself; any other is refused here, before a file of it is
 written. The site's process says which one is expected, by the environment; no message does.
+
+Flower looks its commands up on the PATH, one for each kind of task, and goes on to the next folder
+where one can't be started. So the SuperNode's PATH is this folder alone: for kinds of task that are
+not ours it holds commands that refuse, and ours is tried once before the site connects.
 """
 
 from __future__ import annotations
@@ -13,6 +17,9 @@ import argparse
 import hashlib
 import importlib
 import os
+import shlex
+import shutil
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -23,7 +30,10 @@ from ophora_deploy.errors import BundleRefused
 
 BUNDLE_VARIABLE = "OPHORA_BUNDLE"
 _COMMAND = "flwr-clientapp"
+_EXECUTOR = "flower-superexec"  # which the SuperNode starts by its name
 _REFUSED = "bundle: is not the one that this site agreed to"  # Flower sends the text on
+_BROKEN = "bundle: could not be unpacked"  # so that no path of the site goes with it
+_TRY_S = 120.0
 
 
 def bundle_hash(folder: Path) -> str:
@@ -38,27 +48,67 @@ def bundle_hash(folder: Path) -> str:
 def checked_environment(
     site: Path, environment: Mapping[str, str], *, expected: str
 ) -> dict[str, str]:
-    """For a SuperNode that starts `main` in place of Flower's command, for this bundle alone."""
+    """For a SuperNode that starts `main` in place of Flower's command, for this bundle alone.
+
+    Raises BundleRefused where that command can't be started here.
+    """
     folder = site.resolve() / "flower" / "bin"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    command = folder / _COMMAND
-    command.write_text(
-        f"#!{sys.executable}\nfrom ophora_deploy.checked_app import main\n\nmain()\n",
-        encoding="utf-8",
-    )
-    command.chmod(0o700)
-    path = f"{folder}{os.pathsep}{environment.get('PATH', '')}"
-    return {**environment, "PATH": path, BUNDLE_VARIABLE: expected}
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    for name in _task_commands():
+        _write_command(folder / name, "echo 'not a task of this site' >&2\nexit 1")
+    start = "from ophora_deploy.checked_app import main; main()"
+    ours = [sys.executable, "-c", start]
+    _write_command(folder / _COMMAND, f'exec {shlex.join(ours)} "$@"')
+    executor = Path(sys.executable).with_name(_EXECUTOR)
+    _write_command(folder / _EXECUTOR, f'exec {shlex.quote(str(executor))} "$@"')
+    made = {**environment, "PATH": str(folder), BUNDLE_VARIABLE: expected}
+    _try(made)
+    return made
+
+
+def _task_commands() -> list[str]:
+    """The command of every kind of task that this Flower knows."""
+    from flwr.supercore.constant import TASK_TYPE_TO_COMMAND
+
+    return sorted({_COMMAND, *TASK_TYPE_TO_COMMAND.values()})
+
+
+def _write_command(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+    path.chmod(0o700)
+
+
+def _try(environment: Mapping[str, str]) -> None:
+    try:
+        subprocess.run(
+            [_COMMAND, "--help"],
+            env=dict(environment),
+            check=True,
+            capture_output=True,
+            timeout=_TRY_S,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BundleRefused(
+            f"flower/bin/{_COMMAND}: can't be started ({type(error).__name__}); the site's folder"
+            " must lie where programs may run"
+        ) from error
 
 
 def checked(install: Callable[..., Any], expected: str) -> Callable[..., Any]:
-    """`install` that raises BundleRefused on another bundle, before it reads it."""
+    """`install` that raises BundleRefused on another bundle, before it reads it.
+
+    What goes wrong in `install` itself is told without its text.
+    """
 
     def install_checked(fab_file: Path | bytes, *rest: Any, **named: Any) -> Any:
         content = fab_file if isinstance(fab_file, bytes) else fab_file.read_bytes()
         if not expected or hashlib.sha256(content).hexdigest() != expected:
             raise BundleRefused(_REFUSED)
-        return install(content, *rest, **named)
+        try:
+            return install(content, *rest, **named)
+        except Exception:  # the process' edge: Flower would send the text to the coordinator
+            raise BundleRefused(_BROKEN) from None
 
     return install_checked
 

@@ -1,5 +1,6 @@
 """A site runs the app that it agreed to and unpacks no other."""
 
+import hashlib
 import os
 import shutil
 import stat
@@ -7,7 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from flwr.supercore.constant import TASK_TYPE_TO_COMMAND
 
+from ophora_deploy import checked_app
 from ophora_deploy.bundle import BUNDLE
 from ophora_deploy.checked_app import BUNDLE_VARIABLE, bundle_hash, checked, checked_environment
 from ophora_deploy.errors import BundleRefused
@@ -34,8 +37,6 @@ def test_another_bundle_is_not_even_handed_on(tmp_path: Path, expected: str) -> 
 
 
 def test_the_agreed_bundle_is_installed_as_flower_would() -> None:
-    import hashlib
-
     seen: list[object] = []
     install = checked(
         lambda content, **named: seen.append((content, named)),
@@ -45,13 +46,45 @@ def test_the_agreed_bundle_is_installed_as_flower_would() -> None:
     assert seen == [(b"bundle", {"skip_prompt": True})]
 
 
+def test_what_goes_wrong_in_unpacking_is_told_without_its_text() -> None:
+    def full(content: bytes) -> None:
+        raise OSError(28, "No space left on device", "/srv/St Mary/site")
+
+    install = checked(full, hashlib.sha256(b"bundle").hexdigest())
+    with pytest.raises(BundleRefused) as refused:
+        install(b"bundle")
+    assert "St Mary" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
 def test_the_supernodes_command_is_ours_and_still_answers(tmp_path: Path) -> None:
-    environment = checked_environment(tmp_path, dict(os.environ), expected="ab" * 32)
+    site = tmp_path / "a site"
+    environment = checked_environment(site, dict(os.environ), expected="ab" * 32)
     found = shutil.which("flwr-clientapp", path=environment["PATH"])
-    assert found == str(tmp_path / "flower" / "bin" / "flwr-clientapp")
+    assert found == str(site / "flower" / "bin" / "flwr-clientapp")
     assert stat.S_IMODE(Path(found).stat().st_mode) == 0o700
     assert environment[BUNDLE_VARIABLE] == "ab" * 32
     shown = subprocess.run(
         [found, "--help"], env=environment, capture_output=True, text=True, check=True
     )
-    assert "ClientApp" in shown.stdout
+    assert "the site agreed to" in shown.stdout
+
+
+def test_every_other_kind_of_task_is_refused_and_no_folder_comes_after(tmp_path: Path) -> None:
+    environment = checked_environment(tmp_path, dict(os.environ), expected="ab" * 32)
+    others = set(TASK_TYPE_TO_COMMAND.values()) - {"flwr-clientapp"}
+    assert {"flwr-agentapp", "flwr-serverapp"} <= others
+    for name in others:
+        done = subprocess.run([name], env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (1, "not a task of this site\n")
+    (tmp_path / "flower" / "bin" / "flwr-clientapp").chmod(0o600)
+    with pytest.raises(OSError, match="flwr-clientapp"):
+        subprocess.run(["flwr-clientapp"], env=environment, check=False)
+
+
+def test_a_site_where_nothing_can_be_started_does_not_connect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checked_app, "_write_command", lambda path, line: path.write_text(line))
+    with pytest.raises(BundleRefused, match="where programs may run"):
+        checked_environment(tmp_path, dict(os.environ), expected="ab" * 32)

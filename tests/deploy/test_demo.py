@@ -1,5 +1,6 @@
 """The demo, small but whole: real videos and processes, a report, nothing personal outside."""
 
+import contextlib
 import json
 import os
 import signal
@@ -72,14 +73,19 @@ def test_ctrl_c_leaves_no_process_behind(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
-    while len(_processes_of(demo.pid)) < 3 and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert len(_processes_of(demo.pid)) >= 3  # the demo and its workers
-    os.killpg(demo.pid, signal.SIGINT)  # what a terminal does
-    assert demo.wait(timeout=30) == 130
-    time.sleep(0.5)
-    assert _processes_of(demo.pid) == []
+    try:
+        deadline = time.monotonic() + 60
+        while len(_processes_of(demo.pid)) < 3 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert len(_processes_of(demo.pid)) >= 3  # the demo and its workers
+        os.killpg(demo.pid, signal.SIGINT)  # what a terminal does
+        assert demo.wait(timeout=30) == 130
+        time.sleep(0.5)
+        assert _processes_of(demo.pid) == []
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(demo.pid, signal.SIGKILL)
+        demo.wait()
 
 
 def _processes_of(session: int) -> list[int]:
