@@ -104,7 +104,7 @@ def restore_head(
     held = LedgerReceipt.from_json(_read_text(receipt))
     opened = Site.open(site)
     LedgerChain(opened.ledger_path).restore_head(held.head)
-    opened.open_ledger()
+    opened.open_ledger().check_receipt(held)
     typer.echo(f"the ledger holds entry {held.seq} of the receipt; ledger.head is there")
 
 

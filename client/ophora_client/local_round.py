@@ -84,6 +84,7 @@ class _Agreed:
     privacy: PrivacyPlan
     features: Features
     share_loss: bool = False
+    cap: float = 0.0  # which grants nothing, until the policy has been read
 
 
 class LocalRounds:
@@ -178,7 +179,7 @@ class LocalRounds:
             raise Declined("internal-error", str(error)) from error
         if num_clips == 0:
             raise Declined("no-clips", f"no clip for stage {plan.stage}")
-        return replace(agreed, share_loss=policy.share_loss)
+        return replace(agreed, share_loss=policy.share_loss, cap=policy.epsilon_cap)
 
     def _read_policy(self) -> SitePolicy:
         try:
@@ -208,6 +209,7 @@ class LocalRounds:
                 stage=plan.stage,
                 round=plan.round,
                 shared=agreed.features.accounted(privacy),
+                cap=agreed.cap,
             )
             tuned, contribution = self._tune(agreed, start, secure_plan, total, watched)
         except InvalidPlan as error:

@@ -127,12 +127,16 @@ def parse_settings(text: str, policy: str | None = None) -> SiteSettings:
             raise SiteInvalid("site.toml: [federation] is policy.toml's now; keep it there alone")
         document["federation"] = _parse("policy.toml", policy)
     kinds = get_type_hints(SiteSettings)
-    _refuse_unknown(document, tuple(kinds), "table")
+    _refuse_unknown("site.toml", document, tuple(kinds), "table")
     if "site" not in document:
         message = 'site.toml: table [site] is missing: add it with code = "..."'
         raise SiteInvalid(message)
+    files = {"federation": "policy.toml"} if policy is not None else {}
     return SiteSettings(
-        **{name: _parse_table(kinds[name], name, table) for name, table in document.items()}
+        **{
+            name: _parse_table(kinds[name], name, table, files.get(name, "site.toml"))
+            for name, table in document.items()
+        }
     )
 
 
@@ -166,21 +170,23 @@ def _parse(name: str, text: str) -> dict[str, Any]:
         raise SiteInvalid(message) from error
 
 
-def _parse_table(kind: type, name: str, table: object) -> Any:
+def _parse_table(kind: type, name: str, table: object, file: str) -> Any:
     if not isinstance(table, dict):
         message = f"{name}={table!r}: must be a table [{name}]"
         raise SiteInvalid(message)
     hints = get_type_hints(kind)
-    _refuse_unknown(table, tuple(hints), f"key in [{name}]")
-    values = {key: _convert(f"{name}.{key}", value, hints[key]) for key, value in table.items()}
+    _refuse_unknown(file, table, tuple(hints), f"key in [{name}]")
+    values = {
+        key: _convert(f"{file}: {name}.{key}", value, hints[key]) for key, value in table.items()
+    }
     missing = [item.name for item in fields(kind) if item.name not in values and _is_required(item)]
     if missing:
-        message = f"site.toml: [{name}] lacks {missing[0]}"
+        message = f"{file}: [{name}] lacks {missing[0]}"
         raise SiteInvalid(message)
     try:
         return kind(**values)
     except (SettingsError, SiteInvalid) as error:
-        message = f"site.toml: [{name}] {error}"
+        message = f"{file}: [{name}] {error}"
         raise SiteInvalid(message) from error
 
 
@@ -190,11 +196,13 @@ def _is_required(item: Any) -> bool:
     return item.default is MISSING and item.default_factory is MISSING
 
 
-def _refuse_unknown(table: Mapping[str, object], allowed: tuple[str, ...], what: str) -> None:
+def _refuse_unknown(
+    file: str, table: Mapping[str, object], allowed: tuple[str, ...], what: str
+) -> None:
     for key, value in table.items():
         if key not in allowed:
             shown = "{...}" if isinstance(value, dict) else repr(value)
-            message = f"site.toml: unknown {what}: {key} = {shown}: must be one of " + ", ".join(
+            message = f"{file}: unknown {what}: {key} = {shown}: must be one of " + ", ".join(
                 allowed
             )
             raise SiteInvalid(message)
@@ -214,7 +222,7 @@ def _convert(key: str, value: object, kind: Any) -> object:
         wanted = {str: "a string", int: "a whole number", float: "a number"}.get(
             kind, "true or false"
         )
-    message = f"site.toml: {key} = {value!r}: must be {wanted}"
+    message = f"{key} = {value!r}: must be {wanted}"
     raise SiteInvalid(message)
 
 

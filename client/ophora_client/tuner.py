@@ -207,6 +207,7 @@ class ModelTuner:
             give,
             steps=steps,
             secret=os.urandom(32),
+            performance=self._performance,
             on_step=on_step,
             cancelled=cancelled,
         )

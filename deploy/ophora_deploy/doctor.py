@@ -25,7 +25,7 @@ from cryptography import x509
 from ophora_client.errors import ClientError
 from ophora_client.site import Site
 from ophora_deploy.errors import JoiningFailed
-from ophora_deploy.joining.membership import Membership
+from ophora_deploy.joining.joined import JoinedFederation
 from ophora_model.errors import ModelError
 from ophora_privacy.errors import PrivacyError
 from ophora_server.errors import ServerError
@@ -39,6 +39,7 @@ WARN_DAYS = 30
 LEAST_FREE_GB = 5.0
 MOST_SKEW_S = 60.0
 _CONNECT_S = 10.0
+_WRONG_NAME = (62, 64)  # OpenSSL's codes for another host name, another address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +65,15 @@ def check_site(folder: Path) -> Iterator[Check]:
     yield _accelerator()
     yield _disk(folder)
     try:
-        member = Membership.read(folder)
+        member = JoinedFederation.read(folder)
     except JoiningFailed as error:
         yield Check(name="membership", state="fail", said=str(error), remedy="join with a kit")
         return
     yield Check(name="membership", state="ok", said=f"federation {member.federation}")
-    yield _certificate(Membership.authority(folder), "authority")
-    yield _guarded("coordinator", lambda: _reach(member.address, Membership.authority(folder)))
+    yield _certificate(JoinedFederation.authority(folder), "authority")
+    yield _guarded(
+        "coordinator", lambda: _reach(member.address, JoinedFederation.authority(folder))
+    )
 
 
 def check_run(folder: Path) -> Iterator[Check]:
@@ -89,6 +92,10 @@ def _guarded(name: str, check: Callable[[], Check]) -> Check:
         return check()
     except (ClientError, ModelError, PrivacyError, ServerError, JoiningFailed) as error:
         return Check(name=name, state="fail", said=str(error), remedy="see the message")
+    except ValueError:
+        return Check(
+            name=name, state="fail", said="not as it was written", remedy="join again with a kit"
+        )
     except OSError as error:
         said = f"{type(error).__name__}: {error.strerror or 'no answer'}"
         return Check(name=name, state="fail", said=said, remedy="check the network and the file")
@@ -171,13 +178,26 @@ def _reach(address: str, authority: Path) -> Check:
     try:
         connection.request("GET", "/")
         answered = connection.getresponse().getheader("Date")
+    except ssl.SSLCertVerificationError as error:
+        if error.verify_code in _WRONG_NAME:
+            return Check(
+                name="coordinator",
+                state="fail",
+                said=f"{address}: its certificate is for another name",
+                remedy="the coordinator has to make it for this one, then invite again",
+            )
+        return Check(
+            name="coordinator",
+            state="fail",
+            said=f"{address}: its certificate is not of the authority in the kit",
+            remedy="check the clock, then ask for a new kit; something may sit in between",
+        )
     except ssl.SSLError as error:
         return Check(
             name="coordinator",
             state="fail",
-            said=f"{address}: its certificate is not of the authority in the kit"
-            f" ({getattr(error, 'reason', '') or 'TLS'})",
-            remedy="check the clock, then ask for a new kit; something may sit in between",
+            said=f"{address}: no TLS there ({getattr(error, 'reason', '') or 'handshake'})",
+            remedy="ask whether the address is right; something may sit in between",
         )
     except (ConnectionError, TimeoutError, socket.gaierror, http.client.HTTPException) as error:
         return Check(

@@ -56,6 +56,7 @@ def invite(
     members = Members(run=RunFolder(path=folder))
     path = out or Path(f"{code}.kit")
     write_whole(path, members.invite(code, address=address))
+    path.chmod(0o600)
     typer.echo(f"{path}: give it to the site by a way that only it reads; {VALID.days} days valid")
 
 
@@ -128,8 +129,8 @@ def join(
 ) -> None:
     """Join a federation: keep the kit, make this site's keys, write the request to send back."""
     from ophora_client.site import Site
+    from ophora_deploy.joining.joined import join as join_federation
     from ophora_deploy.joining.kit import SiteKit
-    from ophora_deploy.joining.membership import join as join_federation
     from ophora_model.draft import write_whole
 
     opened = Site.open(site)

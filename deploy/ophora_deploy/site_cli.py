@@ -85,16 +85,16 @@ def serve(
 ) -> None:
     """Load the base, then take part in rounds until Ctrl-C; what ends is started again."""
     from ophora_client.site import Site
-    from ophora_deploy.joining.membership import Membership
+    from ophora_deploy.joining.joined import JoinedFederation
     from ophora_deploy.processes import ProcessSet
     from ophora_deploy.site_processes import SiteProcesses
 
     opened = Site.open(site)
     code, bundle = opened.settings.site.code, ""
     if coordinator is None or authority is None:
-        member = Membership.read(opened.folder)
+        member = JoinedFederation.read(opened.folder)
         coordinator, bundle = coordinator or member.address, member.bundle
-        authority = authority or Membership.authority(opened.folder)
+        authority = authority or JoinedFederation.authority(opened.folder)
     with ProcessSet() as processes:
         running = SiteProcesses(processes, code=code, folder=opened.folder, bundle=bundle)
         running.start_trainer()

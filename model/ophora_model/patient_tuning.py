@@ -45,6 +45,7 @@ def tune_patients(
     *,
     steps: int,
     secret: bytes,
+    performance: PerformanceSettings | None = None,
     on_step: OnStep | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> TuningResult:
@@ -61,7 +62,7 @@ def tune_patients(
     else:
         base.transformer.disable_gradient_checkpointing()
     began = time.monotonic()
-    settings = PerformanceSettings()
+    settings = performance or PerformanceSettings()
     draws = PatientDraws(
         base, clips, plan, privacy, secret=secret, draws_per_clip=settings.draws_per_clip
     )

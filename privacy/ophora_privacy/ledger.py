@@ -90,8 +90,11 @@ class Ledger:
         round: int,
         shared: SharedNoise | None = None,
         note: Note | None = None,
+        cap: float | None = None,
     ) -> Reservation:
         """Spend one round's budget before it trains.
+
+        `cap` replaces the ledger's own, for a site that has changed it since the ledger was opened.
 
         A second reservation of the same round spends again: its noise is drawn again. With
         `shared`, the noise accounted for is that of the secure sum, and the entry says what it
@@ -100,6 +103,9 @@ class Ledger:
         """
         if note is not None and note not in get_args(Note):
             raise InvalidPlan(f"note={note!r}: must be one of {', '.join(get_args(Note))}")
+        limit = self.cap if cap is None else cap
+        if not limit > 0:
+            raise InvalidPlan(f"epsilon_cap={limit!r}: must be > 0")
         body: Body = {
             "kind": "reserve",
             "run_id": run_id,
@@ -116,10 +122,10 @@ class Ledger:
             self._check_clock(chain.entries)
             events = [*(spend.event for spend in read_spends(chain.entries)), event_of(body)]
             projected = epsilon_of(events, self.delta)
-            if not projected.value <= self.cap:
+            if not projected.value <= limit:
                 raise BudgetExceeded(
                     f"epsilon={_short(projected.value)} after this round: the site's cap is "
-                    f"{_short(self.cap)}; decline it, add noise or plan fewer steps"
+                    f"{_short(limit)}; decline it, add noise or plan fewer steps"
                 )
             entry = chain.append(body)
         return Reservation(seq=entry.seq, epsilon=projected)

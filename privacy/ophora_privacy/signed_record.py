@@ -62,7 +62,8 @@ def open_record(name: str, payload: bytes) -> SignedRecord:
         raise RecordRefused(f"{name}: not as it was written; ask for it again, don't edit it")
     document, key, signature = given[name], given["public_key"], given["signature"]
     # lower case alone: the same signature in other letters would be another record
-    if not _KEY.fullmatch(str(key)) or not _SIGNATURE.fullmatch(str(signature)):
+    texts = isinstance(key, str) and isinstance(signature, str)
+    if not texts or not _KEY.fullmatch(key) or not _SIGNATURE.fullmatch(signature):
         raise RecordRefused(f"{name}: key and signature must be lower-case hexadecimal digits")
     if not isinstance(document, dict):
         raise RecordRefused(f"{name}: must be a table; ask for it again")

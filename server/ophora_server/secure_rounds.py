@@ -86,6 +86,8 @@ def gather_secure(
     try:
         total = exchange.run(requests)
         mean = _mean(total, round)
+    except InvalidPlan:
+        raise  # of the settings: no site that comes back mends it
     except PrivacyError as error:
         raise QuorumMissed(
             f"round {round.number}: the secure sum was given up ({error}); resume when the sites"

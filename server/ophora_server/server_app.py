@@ -10,6 +10,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from ophora_model.errors import ModelError
+from ophora_privacy.errors import PrivacyError
 from ophora_server.errors import ServerError
 from ophora_server.federation_settings import FederationSettings
 from ophora_server.one_round import read_base_facts
@@ -29,7 +30,7 @@ def main(grid: Grid, context: Context) -> None:
         link = GridLink(grid, run.site_codes())
         run_rounds(link, run, settings, read_base_facts(settings))
     except Exception as error:
-        is_ours = isinstance(error, ServerError | ModelError)
+        is_ours = isinstance(error, ServerError | ModelError | PrivacyError)
         reason = str(error) if is_ours else type(error).__name__
         run.record("failed", reason=reason)
         raise

@@ -140,6 +140,9 @@ def test_a_lost_head_is_made_again_from_the_receipt_and_from_no_older_ledger(
     with pytest.raises(LedgerRolledBack, match="an old copy"):
         _run(site, "restore-head", "--receipt", str(kept))
     assert not head.exists()
+    head.write_bytes(before)  # an old ledger with its old head holds together
+    with pytest.raises(LedgerRolledBack, match="an old copy"):
+        _run(site, "restore-head", "--receipt", str(kept))
 
 
 def test_a_receipt_that_cannot_be_read_is_an_input_error(site: Site, tmp_path: Path) -> None:

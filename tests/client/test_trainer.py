@@ -281,3 +281,30 @@ def test_frames_and_deep_folders(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 120)
     assert len(str(socket_path(deep))) < 108
     assert socket_path(deep) != socket_path(tmp_path / ("y" * 120))
+
+
+def test_a_cap_that_was_lowered_holds_from_the_next_round_on(tmp_path: Path) -> None:
+    caps = [8.0]
+    ledger = Ledger(tmp_path / "ledger.sqlite", site="a", cap=8.0, delta=1e-5)
+    tuner = FakeTuner()
+    tuner.gate.set()
+    rounds = LocalRounds(
+        lambda: replace(POLICY, epsilon_cap=caps[0]), ledger, tuner, RoundLog(tmp_path / "logs")
+    )
+    rounds.run(_plan(round=1).to_json(), START, cancelled=lambda: False)
+    caps[0] = ledger.epsilon().value
+    with pytest.raises(Declined) as declined:
+        rounds.run(_plan(round=2).to_json(), START, cancelled=lambda: False)
+    assert declined.value.code == "budget"
+    assert len(ledger.spends()) == 1
+
+
+def test_a_ledger_that_cannot_be_used_is_told_by_its_own_code(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite", site="a", cap=8.0, delta=1e-5)
+    tuner = FakeTuner()
+    rounds = LocalRounds(lambda: POLICY, ledger, tuner, RoundLog(tmp_path / "logs"))
+    (tmp_path / "ledger.sqlite").write_bytes(b"not a database" * 100)
+    with pytest.raises(Declined) as declined:
+        rounds.run(_plan().to_json(), START, cancelled=lambda: False)
+    assert declined.value.code == "ledger"
+    assert tuner.rounds == []

@@ -11,12 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ophora_client.site import Site, init_site
 from ophora_deploy.errors import JoiningFailed
+from ophora_deploy.joining.joined import JoinedFederation, join
 from ophora_deploy.joining.kit import SiteKit
 from ophora_deploy.joining.members import Members
-from ophora_deploy.joining.membership import Membership, join
 from ophora_deploy.joining.request import NAME as REQUEST
 from ophora_deploy.joining.request import JoinRequest
-from ophora_deploy.provisioning import make_server_identity
+from ophora_deploy.provisioning import make_node_key, make_server_identity
 from ophora_privacy.signed_record import sign_record
 from ophora_server.release_policy import CoordinatorKey
 from ophora_server.run_folder import RunFolder
@@ -27,7 +27,7 @@ ADDRESS = "coordinator.example:9092"
 @pytest.fixture
 def members(tmp_path: Path) -> Members:
     run = RunFolder(path=tmp_path / "run")
-    make_server_identity(run.tls)
+    make_server_identity(run.tls, hosts=("coordinator.example",))
     made = Members(run=run)
     CoordinatorKey.make(made.key_file)
     return made
@@ -61,9 +61,9 @@ def test_a_site_joins_and_only_public_keys_travel(
     members.approve(request)
     assert set(members.run.site_keys()) == {"a"}
     assert (members.run.identities / "a.pub").read_text().strip() == request.identity_key
-    member = Membership.read(site.folder)
+    member = JoinedFederation.read(site.folder)
     assert (member.address, len(member.bundle)) == (ADDRESS, 64)
-    authority = Membership.authority(site.folder).read_bytes()
+    authority = JoinedFederation.authority(site.folder).read_bytes()
     assert authority == (members.run.tls / "ca.crt").read_bytes()
     for secret in (site.folder / "keys" / "node_key", site.folder / "identity.key"):
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
@@ -133,7 +133,7 @@ def test_a_request_of_another_code_or_federation_is_refused(
     guessed = JoinRequest.make(
         federation=kit.federation,
         site="a",
-        node_key="ssh k",
+        node_key=_node_key(tmp_path / "guessed"),
         identity_key="ab" * 32,
         one_time_code="00" * 16,
     )
@@ -183,7 +183,18 @@ def test_a_node_key_is_rotated_under_the_same_identity_only(
 
 
 @pytest.mark.parametrize(
-    ("code", "address"), [("St Mary", ADDRESS), ("A", ADDRESS), ("", ADDRESS), ("a", "host")]
+    ("code", "address"),
+    [
+        ("St Mary", ADDRESS),
+        ("A", ADDRESS),
+        ("", ADDRESS),
+        ("a", "coordinator.example"),
+        ("a", "coordinator.example:"),
+        ("a", "coordinator.example:port"),
+        ("a", "coordinator.example:70000"),
+        ("a", "https://coordinator.example:9092"),
+        ("a", "another.example:9092"),
+    ],
 )
 def test_a_bad_code_or_address_is_refused(members: Members, code: str, address: str) -> None:
     with pytest.raises(JoiningFailed):
@@ -193,3 +204,52 @@ def test_a_bad_code_or_address_is_refused(members: Members, code: str, address: 
 def test_nobody_is_invited_before_the_run_is_set_up(tmp_path: Path) -> None:
     with pytest.raises(JoiningFailed, match="not set up"):
         Members(run=RunFolder(path=tmp_path)).invite("a", address=ADDRESS)
+
+
+def _node_key(folder: Path) -> str:
+    return make_node_key(folder).public.read_text(encoding="ascii").strip()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"site": "/tmp/planted"},
+        {"site": "../sites"},
+        {"identity_key": "AB" * 32},
+        {"proof": "\u00e9" * 64},
+        {"node_key": "ssh-ed25519 AAAA"},
+        {"node_key": "no key"},
+    ],
+)
+def test_a_request_that_names_anything_else_is_refused_before_it_is_read(
+    members: Members, site: Site, tmp_path: Path, change: dict[str, str]
+) -> None:
+    _, request = _request(site, _kit(members, tmp_path))
+    with pytest.raises(JoiningFailed):
+        dataclasses.replace(request, **change)
+
+
+def test_a_key_spelled_otherwise_is_refused_so_that_a_revoked_one_stays_out(
+    members: Members, site: Site, tmp_path: Path
+) -> None:
+    _, request = _request(site, _kit(members, tmp_path))
+    with pytest.raises(JoiningFailed, match="plain P-384"):
+        dataclasses.replace(request, node_key=f"{request.node_key} again")
+
+
+@pytest.mark.parametrize("taken", ["node_key", "identity_key"])
+def test_another_members_key_is_refused(
+    members: Members, site: Site, tmp_path: Path, taken: str
+) -> None:
+    path, request = _request(site, _kit(members, tmp_path))
+    members.approve(JoinRequest.read(path))
+    kit, _ = SiteKit.read(_kit(members, tmp_path, "b"))
+    values = {"node_key": _node_key(tmp_path / "own"), "identity_key": "cd" * 32}
+    copied = JoinRequest.make(
+        federation=kit.federation,
+        site="b",
+        one_time_code=kit.one_time_code,
+        **{**values, taken: getattr(request, taken)},
+    )
+    with pytest.raises(JoiningFailed, match="another member's"):
+        members.approve(copied)

@@ -1,6 +1,7 @@
 """The commands of joining, in the order in which two people give them, and both doctors."""
 
 import datetime
+import stat
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def test_a_hospital_joins_in_five_commands(tmp_path: Path, monkeypatch: pytest.M
     set_up = _run("federation", "init", "--run", run, "--name", "coordinator.example")
     invited = _run("federation", "invite", "a", "--run", run, "--address", "localhost:9092")
     assert "a.kit" in invited
+    assert stat.S_IMODE((tmp_path / "a.kit").stat().st_mode) == 0o600
     _run("site", "init", site, "--code", "a")
     joined = _run("site", "join", "a.kit", "--site", site, answer="y\n")
     key = set_up.splitlines()[2].partition(": ")[2]

@@ -13,10 +13,13 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from cryptography import x509
 
 from ophora_deploy.bundle import BUNDLE
 from ophora_deploy.checked_app import bundle_hash
@@ -28,6 +31,7 @@ from ophora_server.release_policy import SITE_CODE, CoordinatorKey
 from ophora_server.run_folder import RunFolder
 
 VALID = timedelta(days=14)
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +52,7 @@ class Members:
         """
         if not SITE_CODE.fullmatch(site):
             raise JoiningFailed(f"site={site!r}: must be a code of a-z 0-9 -, not the hospital's")
-        if ":" not in address:
-            raise JoiningFailed(f"address={address!r}: must be HOST:PORT of the front")
+        _check_address(address, self.run.tls / "server.crt")
         authority = self.run.tls / "ca.crt"
         if not authority.is_file():
             raise JoiningFailed(f"{self.run.path}: not set up; run `ophora federation init` first")
@@ -79,6 +82,12 @@ class Members:
                 f"site {request.site}: the request was not made with the kit that is open; invite"
                 " the site again"
             )
+        for code, key in self.run.site_keys().items():
+            if code != request.site and key.read_text().strip() == request.node_key:
+                raise JoiningFailed(f"site {request.site}: its node key is another member's")
+        for path in self.run.identities.glob("*.pub"):
+            if path.stem != request.site and path.read_text().strip() == request.identity_key:
+                raise JoiningFailed(f"site {request.site}: its identity key is another member's")
         for path in self._revoked().glob("*.json"):
             revoked = json.loads(path.read_text(encoding="ascii"))
             if request.node_key == revoked["node_key"]:
@@ -150,3 +159,23 @@ class Members:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+
+
+def _check_address(address: str, certificate: Path) -> None:
+    """Raises JoiningFailed unless it is HOST:PORT and the server's certificate is for the host."""
+    host, _, port = address.rpartition(":")
+    if not _HOST.fullmatch(host) or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise JoiningFailed(f"address={address!r}: must be HOST:PORT of the front")
+    if not certificate.is_file():
+        return  # what is missing is told with the authority
+    held = x509.load_pem_x509_certificate(certificate.read_bytes())
+    names = held.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    known = {
+        *names.get_values_for_type(x509.DNSName),
+        *map(str, names.get_values_for_type(x509.IPAddress)),
+    }
+    if host not in known:
+        raise JoiningFailed(
+            f"address={address!r}: the server's certificate is for {', '.join(sorted(known))}; move"
+            " RUN/tls away and run `ophora federation init --name` with this host"
+        )

@@ -11,28 +11,47 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from ophora_deploy.errors import JoiningFailed
 from ophora_privacy.errors import RecordRefused
 from ophora_privacy.signed_record import open_record
+from ophora_server.release_policy import SITE_CODE
 
 NAME = "join"
 _MOST_BYTES = 2**16
+_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinRequest:
-    """`node_key` is in OpenSSH format, `identity_key` and `proof` are 64 hexadecimal digits."""
+    """`node_key` is in OpenSSH format, `identity_key` and `proof` are 64 hexadecimal digits.
+
+    Raises JoiningFailed for a code that is no site code, which a file is named by, and for a node
+    key that is not on P-384 or is spelled otherwise than Flower's tools spell it.
+    """
 
     federation: str
     site: str
     node_key: str
     identity_key: str
     proof: str
+
+    def __post_init__(self) -> None:
+        if not SITE_CODE.fullmatch(self.site):
+            raise JoiningFailed(f"{NAME}: site must be a code of a-z 0-9 -; join again")
+        if not _HEX.fullmatch(self.identity_key) or not _HEX.fullmatch(self.proof):
+            raise JoiningFailed(f"{NAME}: keys must be 64 hexadecimal digits; join again")
+        if self.node_key != _respelled(self.node_key):
+            raise JoiningFailed(f"{NAME}: node_key must be a plain P-384 key; join again")
 
     @classmethod
     def make(
@@ -84,6 +103,18 @@ class JoinRequest:
 def fingerprint_of(node_key: str, identity_key: str) -> str:
     """SHA-256 over the two public keys of a site."""
     return hashlib.sha256(f"{node_key.strip()}\n{identity_key}\n".encode()).hexdigest()
+
+
+def _respelled(text: str) -> str:
+    """The key as Flower's tools write it, without a comment; empty for what is none on P-384."""
+    try:
+        key = serialization.load_ssh_public_key(text.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return ""
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP384R1):
+        return ""
+    spelled = key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return spelled.decode("ascii")
 
 
 def _proof(plain: Mapping[str, str], code: str) -> str:

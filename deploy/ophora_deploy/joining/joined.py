@@ -23,7 +23,7 @@ _FILE, _AUTHORITY = "federation.json", "ca.crt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Membership:
+class JoinedFederation:
     """The federation that a site has joined."""
 
     federation: str
@@ -58,7 +58,7 @@ def join(site: Site, kit: SiteKit, coordinator_key: str) -> tuple[bytes, JoinReq
     if kit.site != code:
         raise JoiningFailed(f"kit: is for site {kit.site}, this is {code}; ask for this site's")
     if (site.folder / _FILE).exists():
-        before = Membership.read(site.folder)
+        before = JoinedFederation.read(site.folder)
         if before.coordinator_key != coordinator_key:
             raise JoiningFailed(
                 f"{_FILE}: this site is in another federation; remove the file to leave it"
@@ -72,12 +72,12 @@ def join(site: Site, kit: SiteKit, coordinator_key: str) -> tuple[bytes, JoinReq
         identity_key=identity.public_key,
         one_time_code=kit.one_time_code,
     )
-    membership = Membership(
+    joined = JoinedFederation(
         federation=kit.federation,
         address=kit.address,
         bundle=kit.bundle,
         coordinator_key=coordinator_key,
     )
     write_whole(site.folder / _AUTHORITY, kit.authority.encode("ascii"))
-    write_whole(site.folder / _FILE, json.dumps(asdict(membership), indent=1).encode())
+    write_whole(site.folder / _FILE, json.dumps(asdict(joined), indent=1).encode())
     return identity.sign(NAME, request.to_document()), request
