@@ -127,6 +127,14 @@ class LocalRounds:
             self._log.declined(declined.code, str(declined))
             raise
 
+    def still_agrees(self, plan_json: str, start: Tensors) -> bool:
+        """Whether a round that was run would be run again; nothing is spent or noted."""
+        try:
+            self._agree(plan_json, start)
+        except Declined:
+            return False
+        return True
+
     def join(
         self, plan_json: str, start: Tensors, attempt: str, contribution: RingVector
     ) -> SecureHalf:

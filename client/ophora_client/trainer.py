@@ -83,7 +83,7 @@ class TrainerService:
         key = _key(plan, frame.tensors)
         with self._lock:
             job = self._job
-            if job is not None and job.key == key and job.is_worth_keeping():
+            if job is not None and job.key == key and self._is_kept(job):
                 return Frame(header={"job": key})
             if job is not None:
                 job.cancelled.set()
@@ -163,10 +163,18 @@ class TrainerService:
             return gone
         return job
 
+    def _is_kept(self, job: _Job) -> bool:
+        """Whether asking again gets this job; a finished one only while the site still agrees."""
+        if not job.is_worth_keeping():
+            return False
+        return not job.finished.is_set() or self._rounds.still_agrees(job.plan, job.start)
+
     def _join(self, job: _Job, attempt: str, contribution: RingVector) -> SecureHalf:
         """This site's half of the attempt: the one there is, or a new one with new secrets."""
         with self._lock:
             if job.half is None or job.half.attempt != attempt:
+                if contribution.spent:
+                    raise Declined(SECURE_SUM, "the contribution has left in another attempt")
                 job.half = self._rounds.join(job.plan, job.start, attempt, contribution)
             return job.half
 

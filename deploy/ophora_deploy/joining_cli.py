@@ -79,6 +79,7 @@ def approve_site(
         raise typer.Exit(1)
     members.approve(read)
     typer.echo(f"site {read.site}: approved; it takes part from the next start on")
+    typer.echo("with secure aggregation: run `ophora federation roster` and have all sites pin it")
 
 
 def revoke(

@@ -16,7 +16,7 @@ from ophora_client.roster import open_membership, pin_roster
 from ophora_deploy.errors import ProvisioningFailed
 from ophora_model.draft import write_whole
 from ophora_privacy.secure_sum import Roster
-from ophora_server.roster import write_roster
+from ophora_server.roster import read_roster, write_roster
 from ophora_server.run_folder import RunFolder
 
 _KEY_TEXT = 64
@@ -24,6 +24,10 @@ _KEY_TEXT = 64
 
 def collect_roster(run: RunFolder) -> Roster:
     """RUN/roster.toml from the keys in RUN/identities. Raises ProvisioningFailed."""
+    return write_roster(run.roster_file, _identities(run))
+
+
+def _identities(run: RunFolder) -> dict[str, str]:
     keys: dict[str, str] = {}
     for path in sorted(run.identities.glob("*.pub")):
         text = path.read_text(encoding="ascii", errors="replace").strip()
@@ -34,19 +38,25 @@ def collect_roster(run: RunFolder) -> Roster:
         keys[path.stem] = text
     if not keys:
         raise ProvisioningFailed("identities: no key in it; put each site's identity.pub there")
-    return write_roster(run.roster_file, keys)
+    return keys
 
 
 def pin_local(run: RunFolder, folders: Mapping[str, Path]) -> Roster:
     """The roster with the sites on this machine on it, pinned at each of them.
 
-    Raises ProvisioningFailed where a site has pinned another one.
+    Made here where there is none yet, and never changed: the others have pinned it. Raises
+    ProvisioningFailed where it lacks a member, or a site has pinned another one.
     """
     run.identities.mkdir(parents=True, exist_ok=True)
     for code, folder in folders.items():
         key = IdentityKey.open(folder).public_key
         write_whole(run.identities / f"{code}.pub", f"{key}\n".encode())
-    roster = collect_roster(run)
+    roster = read_roster(run.roster_file) if run.roster_file.exists() else collect_roster(run)
+    if {code: key.hex() for code, key in roster.keys.items()} != _identities(run):
+        raise ProvisioningFailed(
+            "roster.toml: holds other keys than RUN/identities; run `ophora federation roster`, and"
+            " have every site pin it"
+        )
     for code, folder in folders.items():
         pinned = open_membership(folder, code=code)
         if pinned is None:

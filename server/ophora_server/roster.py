@@ -32,7 +32,14 @@ def read_roster(path: Path) -> Roster:
 
 
 def write_roster(path: Path, keys: Mapping[str, str]) -> Roster:
-    """From site code to public key in hexadecimal digits. Raises InvalidFederation."""
+    """From site code to public key in hexadecimal digits.
+
+    Raises InvalidFederation, with what was there before still there.
+    """
+    try:
+        made = Roster({code: bytes.fromhex(key) for code, key in keys.items()})
+    except (ValueError, InvalidPlan) as error:
+        raise InvalidFederation(f"{path.name}: {error}") from error
     lines = [f'{code} = "{key}"\n' for code, key in sorted(keys.items())]
     write_whole(path, ("[sites]\n" + "".join(lines)).encode())
-    return read_roster(path)
+    return made

@@ -88,6 +88,11 @@ def gather_secure(
         mean = _mean(total, round)
     except InvalidPlan:
         raise  # of the settings: no site that comes back mends it
+    except MessageRefused as error:
+        raise QuorumMissed(
+            f"round {round.number}: the secure sum can't be opened ({error}): a site answered with"
+            " a wrong share; find it before you resume, since every site tunes and spends anew"
+        ) from error
     except PrivacyError as error:
         raise QuorumMissed(
             f"round {round.number}: the secure sum was given up ({error}); resume when the sites"

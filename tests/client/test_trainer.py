@@ -308,3 +308,19 @@ def test_a_ledger_that_cannot_be_used_is_told_by_its_own_code(tmp_path: Path) ->
         rounds.run(_plan().to_json(), START, cancelled=lambda: False)
     assert declined.value.code == "ledger"
     assert tuner.rounds == []
+
+
+def test_a_kept_result_is_not_given_out_once_the_site_has_changed_its_mind(
+    tmp_path: Path,
+) -> None:
+    policies = [POLICY]
+    ledger = Ledger(tmp_path / "ledger.sqlite", site="a", cap=8.0, delta=1e-5)
+    tuner = FakeTuner()
+    tuner.gate.set()
+    rounds = LocalRounds(lambda: policies[0], ledger, tuner, RoundLog(tmp_path / "logs"))
+    service = TrainerService(rounds)
+    asked = Frame(header={"plan": _plan().to_json()}, tensors=START)
+    assert service.result(service.start(asked)).header["code"] == "ok"
+    policies[0] = replace(POLICY, limits=FederationLimits(require_secure_sum=True))
+    assert service.result(service.start(asked)).header == {"code": "secure-sum"}
+    assert len(ledger.spends()) == 1
