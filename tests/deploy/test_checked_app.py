@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,9 @@ def test_the_supernodes_command_is_ours_and_still_answers(tmp_path: Path) -> Non
 
 
 def test_every_other_kind_of_task_is_refused_and_no_folder_comes_after(tmp_path: Path) -> None:
-    environment = checked_environment(tmp_path, dict(os.environ), expected="ab" * 32)
+    flowers = {**os.environ, "PATH": str(Path(sys.executable).parent)}
+    assert shutil.which("flwr-clientapp", path=flowers["PATH"])  # which must not be found
+    environment = checked_environment(tmp_path, flowers, expected="ab" * 32)
     others = set(TASK_TYPE_TO_COMMAND.values()) - {"flwr-clientapp"}
     assert {"flwr-agentapp", "flwr-serverapp"} <= others
     for name in others:
