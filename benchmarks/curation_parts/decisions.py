@@ -4,6 +4,7 @@ Videos of 720 x 480 and 1280 x 720 with overlays of every kind, faults, blends, 
 and uneven files and re-encoded copies are curated with the default settings.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,7 @@ def requests(videos: Path, seed: int, *, quick: bool) -> Iterator[PhantomRequest
         fault_share=0.15,
         blend_share=0.15,
         elderly_share=0.2,
+        workers=os.cpu_count() or 1,
     )
     yield replace(plain, copy_share=0.05)
     few = replace(plain, patients=1, segments=(2, 3)) if quick else replace(plain, patients=4)

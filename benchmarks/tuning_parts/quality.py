@@ -24,17 +24,13 @@ from ophora_model.adapter import Adapter, attach_adapter
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.aggregation import ffa_mean
 from ophora_model.base import Base
-from ophora_model.frechet import Distance, measure_distance
-from ophora_model.judge import Judge, train_judge
 from ophora_model.latents import CachedClip
 from ophora_model.round_plan import RoundPlan, Stage, TuningPlan
-from ophora_model.sampling import Generator, SamplerRecord
 from ophora_model.tuning import tune
 from ophora_model.update import Tensors, Update
-from ophora_model.video import Frames
 from ophora_privacy.plan import PrivacyPlan
-from ophora_server.generator.examples import EXAMPLE_PROMPTS
-from phantom_latents import PhantomClip, encode, render
+from phantom_judge import Panel, Quality
+from phantom_latents import encode, render
 from tuning_parts.material import fresh_base
 
 PATIENTS = (8, 16, 24)  # of the three sites
@@ -92,20 +88,6 @@ class Site:
         return [clip for clip in self.clips if stage == "tpt" or clip.clip_id in self.clean]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quality:
-    """Hits by prompt, in the order of PHASES, and the distance to unseen clips."""
-
-    hits: Sequence[int]
-    asked: int
-    distance: Distance
-
-    @property
-    def match(self) -> float:
-        """Share of videos that show the phase that was asked for."""
-        return sum(self.hits) / self.asked
-
-
 @dataclass(slots=True, kw_only=True)
 class Bench:
     """What every training shares."""
@@ -115,8 +97,7 @@ class Bench:
     spec: AdapterSpec
     size: Size
     seed: int
-    judge: Judge
-    unseen: Sequence[Frames]
+    panel: Panel
     zeros: Tensors = field(init=False)
 
     def __post_init__(self) -> None:
@@ -179,7 +160,7 @@ def _goals(found: dict[str, Quality]) -> list[Goal]:
         ),
     ]
     for name, quality in found.items():
-        low, high = _interval(quality)
+        low, high = quality.interval
         distance = quality.distance
         rows += [
             Goal(
@@ -196,46 +177,24 @@ def _goals(found: dict[str, Quality]) -> list[Goal]:
     return rows
 
 
-def _interval(quality: Quality) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    share, total, z = quality.match, quality.asked, 1.96
-    middle = share + z * z / (2 * total)
-    half = z * (share * (1 - share) / total + z * z / (4 * total * total)) ** 0.5
-    return (middle - half) / (1 + z * z / total), (middle + half) / (1 + z * z / total)
-
-
 def _prepare(size: Size, seed: int) -> Bench:
     base = fresh_base()
     assert base.transformer is not None
     spec = AdapterSpec.of_preset(base.preset, seed=seed)
-    others = _clips(base, f"judge{seed}", size.judge_patients, size.clips_each, seed + 900)
-    judge = train_judge(
-        [clip.labelled() for clip in others], len(PHASES), epochs=size.judge_epochs, seed=seed
+    panel = Panel.prepare(
+        base,
+        patients=size.judge_patients,
+        clips_each=size.clips_each,
+        epochs=size.judge_epochs,
+        seed=seed,
     )
-    tried = render(
-        base.preset, prefix="tried", patients=size.judge_patients, clips_each=12, seed=seed + 901
-    )
-    right = judge.judge([clip.frames for clip in tried]).phases == [clip.phase for clip in tried]
-    _say(f"judge: right about {np.mean(right):.3f} of {len(tried)} clips that it has not seen")
     return Bench(
         base=base,
         adapter=attach_adapter(base.transformer, spec),
         spec=spec,
         size=size,
         seed=seed,
-        judge=judge,
-        unseen=[clip.frames for clip in tried],
-    )
-
-
-def _clips(base: Base, name: str, patients: int, each: int, seed: int) -> list[PhantomClip]:
-    return render(
-        base.preset,
-        prefix=name,
-        patients=patients,
-        clips_each=each,
-        seed=seed,
-        overlay_share=OVERLAY_SHARE,
+        panel=panel,
     )
 
 
@@ -315,18 +274,9 @@ def _plan(bench: Bench, stage: Stage, number: int, steps: int, rate: float) -> R
 
 
 def _judge(bench: Bench, tensors: Tensors) -> Quality:
-    bench.adapter.write(tensors)
-    generator = Generator(bench.base)
-    hits, videos = [], []
-    for phase, (_, prompt) in enumerate(EXAMPLE_PROMPTS):
-        record = SamplerRecord.of_preset(bench.base.preset, seed=1000 * bench.seed + 100 * phase)
-        made = generator.generate([prompt] * bench.size.seeds, record)
-        hits.append(int(np.sum(bench.judge.judge(made).phases == phase)))
-        videos += list(made)
-    distance = measure_distance(
-        bench.judge.features(bench.unseen), bench.judge.features(videos), seed=bench.seed
+    return bench.panel.ask(
+        bench.base, bench.adapter, tensors, seeds=bench.size.seeds, seed=bench.seed
     )
-    return Quality(hits=hits, asked=len(videos), distance=distance)
 
 
 def _say(text: str) -> None:

@@ -32,6 +32,7 @@ from ophora_server.errors import ServerError
 from ophora_server.federation_settings import FederationSettings
 from ophora_server.roster import read_roster
 from ophora_server.run_folder import RunFolder
+from ophora_server.run_record import rounds_done
 
 State = Literal["ok", "warn", "fail"]
 
@@ -231,9 +232,8 @@ def _federation(run: RunFolder) -> Check:
     settings = FederationSettings.read(run.settings_file)
     rounds = sum(stage.rounds for stage in settings.stages)
     masked = "" if settings.secure_sum is None else ", secure aggregation"
-    said = (
-        f"run {settings.run_id}, {settings.preset}, {run.last_round()} of {rounds} rounds{masked}"
-    )
+    done = rounds_done(run, settings)
+    said = f"run {settings.run_id}, {settings.preset}, {done} of {rounds} rounds{masked}"
     return Check(name="settings", state="ok", said=said)
 
 

@@ -20,6 +20,7 @@ from ophora_deploy.errors import FederationFailed
 from ophora_deploy.processes import ProcessSet
 from ophora_deploy.rosters import pin_local
 from ophora_deploy.site_processes import SiteProcesses, site_key
+from ophora_model.draft import write_whole
 from ophora_server.federation_settings import FederationSettings
 from ophora_server.run_folder import RunFolder
 
@@ -73,8 +74,8 @@ def run_federation(
             each.start_trainer(site.trainer)
         coordinator = start_coordinator(processes, run, front=front, record_wire=record_wire)
         tell({"event": "coordinator-ready", "address": coordinator.address})
-        local = {site.code: site_key(site.folder).public for site in sites}
-        coordinator.register({**run.site_keys(), **local})
+        _admit_local(run, sites)
+        coordinator.register(run.site_keys())
         for each in running:
             each.connect(coordinator.address, coordinator.identity.authority)
             tell({"event": "site-ready", "site": each.code})
@@ -82,8 +83,16 @@ def run_federation(
     return run
 
 
+def _admit_local(run: RunFolder, sites: Sequence[LocalSite]) -> None:
+    """The sites on this machine may take part: whoever runs this owns them too."""
+    folder = run.path / "sites"
+    folder.mkdir(parents=True, exist_ok=True)
+    for site in sites:
+        write_whole(folder / f"{site.code}.pub", site_key(site.folder).public.read_bytes())
+
+
 def _forget_flower_state(run: RunFolder) -> None:
-    """Flower's own state is of no use to a new start: rounds resume from our checkpoints, and a
+    """Flower's own state is of no use to a new start: rounds resume from our registry, and a
     site whose SuperNode was killed would be refused for a minute by what the old state remembers.
     """
     for path in run.flower.glob("state.sqlite*"):

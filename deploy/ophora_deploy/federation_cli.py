@@ -21,6 +21,7 @@ from ophora_deploy.joining_cli import (
     revoke,
     sites,
 )
+from ophora_deploy.registry_cli import export, rounds, show, status, verify_log, withdraw_round
 from ophora_server.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ app.command("approve")(approve_site)
 app.command()(revoke)
 app.command()(sites)
 app.command("doctor")(federation_doctor)
+app.command()(status)
+app.command()(rounds)
+app.command()(show)
+app.command()(export)
+app.command("verify-log")(verify_log)
+app.command("withdraw-round")(withdraw_round)
 app.command()(audit)
 app.command()(gate)
 app.command()(publish)
@@ -46,7 +53,7 @@ RunPath = Annotated[Path, typer.Option("--run", help="Folder of the run, with fe
 def run(
     folder: RunPath,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on after the last whole checkpoint.")
+        bool, typer.Option("--resume", help="Go on after the last finished round.")
     ] = False,
     local_site: Annotated[
         list[str] | None,
@@ -63,10 +70,10 @@ def run(
     from ophora_deploy.federation import FrontAddress, run_federation
     from ophora_server.errors import InvalidFederation
     from ophora_server.federation_settings import FederationSettings
+    from ophora_server.run_record import rounds_done
 
     opened = RunFolder(path=folder)
-    FederationSettings.read(opened.settings_file)
-    done = opened.last_round()
+    done = rounds_done(opened, FederationSettings.read(opened.settings_file))
     if done and not resume:
         raise InvalidFederation(
             f"{folder}: {done} rounds are done; add --resume, or name another folder"
@@ -96,47 +103,6 @@ def roster(folder: RunPath) -> None:
     console.print(table)
     console.print(f"digest: {in_groups(made.digest())}", highlight=False)
     console.print(f"send {opened.roster_file.name} to every site: `ophora site pin-roster`")
-
-
-@app.command()
-def status(folder: RunPath) -> None:
-    """Show each finished round: its sites, seconds, bytes, and the releases."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from ophora_server.errors import InvalidFederation
-
-    opened = RunFolder(path=folder)
-    if not folder.is_dir():
-        raise InvalidFederation(f"{folder}: no such folder; name a run's folder")
-    table = Table("round", "stage", "sites", "seconds", "sent", "received")
-    for event in opened.events():
-        if event["event"] == "round-finished":
-            table.add_row(
-                str(event["round"]),
-                event["stage"],
-                " ".join(event["sites"]),
-                f"{event['seconds']:.0f}",
-                f"{sum(event['bytes_sent'].values()):,}",
-                f"{sum(event['bytes_received'].values()):,}",
-            )
-    console = Console()
-    console.print(table)
-    console.print(_state(opened))
-
-
-def _state(opened: RunFolder) -> str:
-    events = [e for e in opened.events() if e["event"] in ("started", "finished", "failed")]
-    if not events:
-        return "not started"
-    last = events[-1]
-    releases = sorted(path.name for path in opened.releases.glob("*") if path.is_dir())
-    words = {
-        "started": "running, or stopped without a word",
-        "finished": "finished",
-        "failed": f"failed: {last.get('reason')}",
-    }
-    return f"{words[last['event']]}; releases: {' '.join(releases) or 'none'}"
 
 
 def _local_site(text: str) -> "LocalSite":

@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from ophora_deploy.doctor import Check
+    from ophora_server.run_folder import RunFolder
 
 RunPath = Annotated[Path, typer.Option("--run", help="Folder of the run.")]
 SitePath = Annotated[Path, typer.Option("--site", help="The site's folder.")]
@@ -78,6 +79,7 @@ def approve_site(
         typer.echo("nobody was let in")
         raise typer.Exit(1)
     members.approve(read)
+    _enter(members.run)
     typer.echo(f"site {read.site}: approved; it takes part from the next start on")
     typer.echo("with secure aggregation: run `ophora federation roster` and have all sites pin it")
 
@@ -90,8 +92,11 @@ def revoke(
     from ophora_deploy.joining.members import Members
     from ophora_server.run_folder import RunFolder
 
-    Members(run=RunFolder(path=folder)).revoke(code)
-    typer.echo(f"site {code}: revoked; stop and resume the federation to end its connection")
+    opened = RunFolder(path=folder)
+    Members(run=opened).revoke(code)
+    _enter(opened)
+    typer.echo(f"site {code}: revoked; nothing of it counts from now on, in an open round too")
+    typer.echo("stop and resume the federation to end its connection")
     typer.echo("with secure aggregation: run `ophora federation roster` and have the others pin it")
 
 
@@ -160,6 +165,14 @@ def federation_doctor(folder: RunPath) -> None:
     from ophora_deploy.doctor import check_run
 
     _show_checks(check_run(folder))
+
+
+def _enter(run: "RunFolder") -> None:
+    """Who may take part, into the registry too: what is revoked stops to count at once."""
+    from ophora_server.run_record import admit_sites, open_registry
+
+    with open_registry(run) as registry:
+        admit_sites(registry, run)
 
 
 def _show_checks(checks: "Iterable[Check]") -> None:

@@ -22,6 +22,7 @@ from ophora_server.federation_settings import FederationSettings, StageSettings
 from ophora_server.receipts import ReceiptBook
 from ophora_server.replies import Gathered, gather
 from ophora_server.run_folder import RunFolder
+from ophora_server.run_record import RoundEntry
 from ophora_server.secure_rounds import SecureRound, gather_secure, new_attempt
 from ophora_server.site_link import SiteLink
 
@@ -68,7 +69,6 @@ class Asked:
 
     requests: Mapping[str, str]
     nodes: Mapping[str, int]
-    bytes_sent: Mapping[str, int]
     features: Features
     context: str
     attempt: str
@@ -84,12 +84,12 @@ def ask(
     start: Tensors,
     roster: Roster | None,
     receipts: ReceiptBook,
+    entry: RoundEntry,
 ) -> Asked:
     """Send every site its plan and the adapter."""
     features = settings.features(roster)
     attempt = new_attempt() if roster is not None else ""
     requests: dict[str, str] = {}
-    bytes_sent: dict[str, int] = {}
     by_code = sorted(sites.items(), key=lambda site: site[1])
     for dealt, (node, code) in enumerate(by_code):
         plan = _plan(settings, base, place, features, dealt).to_json()
@@ -101,16 +101,23 @@ def ask(
             attempt=attempt,
             receipt=receipts.held(code),
         )
-        requests[request], bytes_sent[code] = code, num_bytes
+        requests[request] = code
+        entry.sent(code, num_bytes)
     return Asked(
         requests=requests,
         nodes={code: node for node, code in sites.items()},
-        bytes_sent=bytes_sent,
         features=features,
-        context=_plan(settings, base, place, features, 0).digest(),
+        context=plan_digest(settings, base, place, roster),
         attempt=attempt,
         roster=roster,
     )
+
+
+def plan_digest(
+    settings: FederationSettings, base: BaseFacts, place: RoundPlace, roster: Roster | None
+) -> str:
+    """Of the round's plan, the same whichever timesteps a site is dealt."""
+    return _plan(settings, base, place, settings.features(roster), 0).digest()
 
 
 def take(
@@ -120,6 +127,7 @@ def take(
     base: BaseFacts,
     place: RoundPlace,
     asked: Asked,
+    entry: RoundEntry,
 ) -> Gathered:
     """The mean of the replies, taken one by one or as a secure sum. Raises QuorumMissed."""
     shapes = trained_shapes(base.shapes, place.adapter)
@@ -127,6 +135,7 @@ def take(
         return gather(
             link,
             run,
+            entry,
             asked.requests,
             number=place.number,
             quorum=settings.quorum,
@@ -144,7 +153,7 @@ def take(
         exchange_s=settings.secure_sum.exchange_s,
         max_norm=settings.quorum.max_update_norm,
     )
-    return gather_secure(link, run, asked.requests, asked.nodes, secure)
+    return gather_secure(link, run, entry, asked.requests, asked.nodes, secure)
 
 
 def _plan(

@@ -7,10 +7,9 @@ figure, which the coordinator can't check; it is carried into the release.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ophora_model.update import Shapes, Update
@@ -19,6 +18,7 @@ from ophora_server.errors import QuorumMissed, ReceiptRefused, UpdateRejected
 from ophora_server.federation_settings import QuorumSettings
 from ophora_server.receipts import ReceiptBook
 from ophora_server.run_folder import RunFolder
+from ophora_server.run_record import REFUSED, RoundEntry, tensors_digest
 from ophora_server.site_link import SiteLink, SiteReply
 
 _POLL_S = 0.25
@@ -26,22 +26,16 @@ _POLL_S = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
-    """One round's mean, who is in it, bytes by site, and what each site in it stated.
-
-    `bytes_sent` is what went out after the requests. `stated` is epsilon and delta by site; an
-    epsilon of None is one that is infinite or missing.
-    """
+    """One round's mean and who is in it, by code in order."""
 
     mean: Update
-    accepted: list[str] = field(default_factory=list)
-    bytes_received: dict[str, int] = field(default_factory=dict)
-    bytes_sent: dict[str, int] = field(default_factory=dict)
-    stated: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    accepted: tuple[str, ...]
 
 
 def gather(
     link: SiteLink,
     run: RunFolder,
+    entry: RoundEntry,
     requests: Mapping[str, str],
     *,
     number: int,
@@ -54,7 +48,7 @@ def gather(
     """
     mean = RunningMean(shapes)
     receipts = ReceiptBook(folder=run.receipts)
-    gathered = Gathered(mean=Update(tensors={}))
+    accepted: list[str] = []
     pending = dict(requests)
     deadline = time.monotonic() + quorum.round_s
     while pending and time.monotonic() < deadline:
@@ -63,23 +57,21 @@ def gather(
             if reply is None:
                 continue
             site = pending.pop(request)
-            gathered.bytes_received[site] = reply.num_bytes
-            values = _take(site, reply, mean, receipts, quorum.max_update_norm, shapes)
+            values = _take(site, reply, mean, receipts, quorum.max_update_norm, shapes, entry)
             if values["code"] == "ok":
-                gathered.accepted.append(site)
-                gathered.stated[site] = stated_by(reply.metrics)
+                accepted.append(site)
             run.record("reply", round=number, site=site, bytes=reply.num_bytes, **values)
         if pending:
             time.sleep(_POLL_S)
     for site in pending.values():
+        entry.take(site, "late", arrived=False)
         run.record("reply", round=number, site=site, bytes=0, code="late")
-    gathered.accepted.sort()
     if mean.num_updates < quorum.min_sites:
         raise QuorumMissed(
             f"round {number}: {mean.num_updates} updates of {quorum.min_sites} needed; "
             "resume when the sites are back"
         )
-    return replace(gathered, mean=mean.mean())
+    return Gathered(mean=mean.mean(), accepted=tuple(sorted(accepted)))
 
 
 def stated_cost(history: Sequence[Mapping[str, Any]]) -> tuple[float | None, float | None]:
@@ -108,25 +100,25 @@ def _take(
     receipts: ReceiptBook,
     max_norm: float,
     shapes: Shapes,
+    entry: RoundEntry,
 ) -> dict[str, Any]:
-    """Verify and add one reply; what is wrong with it costs this site's update alone."""
-    if reply.code != "ok":
-        return {"code": reply.code}
-    try:
-        verified = verify_update(reply.tensors, shapes=shapes, max_norm=max_norm)
-        receipts.take(site, reply.receipt)
-    except UpdateRejected:
-        return {"code": "rejected"}  # the reason may hold names that the site chose
-    except ReceiptRefused:
-        return {"code": "ledger"}
+    """Verify, enter and add one reply; what is wrong with it costs this site's update alone."""
+    code = reply.code
+    if code == "ok":
+        try:
+            verified = verify_update(reply.tensors, shapes=shapes, max_norm=max_norm)
+            receipts.take(site, reply.receipt)
+        except UpdateRejected:
+            code = "rejected"  # the reason may hold names that the site chose
+        except ReceiptRefused:
+            code = "ledger"
+    if code != "ok":
+        entry.take(site, code, num_bytes=reply.num_bytes)
+        return {"code": code}
+    values = {"update_norm": verified.l2_norm, **reply.metrics}
+    digest = tensors_digest(reply.tensors)
+    counts = entry.take(site, "ok", num_bytes=reply.num_bytes, update_digest=digest, metrics=values)
+    if not counts:
+        return {"code": REFUSED}
     mean.add(verified)
-    return {"code": "ok", "update_norm": verified.l2_norm, **reply.metrics}
-
-
-def stated_by(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    """Epsilon and delta of one site, as JSON can hold them."""
-    values = {name: metrics.get(name) for name in ("epsilon", "delta")}
-    return {
-        name: value if value is not None and math.isfinite(value) else None
-        for name, value in values.items()
-    }
+    return {"code": "ok", **values}

@@ -1,13 +1,14 @@
 """The coordinator's folder of one run: what is asked for, what was reached, where each thing is.
 
     RUN/federation.toml   what to run; read once, strict
-    RUN/sites/            <code>.pub: the public key of each site on another machine
+    RUN/sites/            <code>.pub: the node key of each site that may take part
     RUN/identities/       <code>.pub: the public identity key of each site
     RUN/roster.toml       all of those, for secure aggregation and approvals
     RUN/sites.json        node id -> site code, written when a site's key is registered
     RUN/receipts/         <code>.json: the newest receipt of each site's privacy ledger
     RUN/rounds.jsonl      one line an event: round started, reply, round finished, release, failed
-    RUN/checkpoints/      one folder a finished round
+    RUN/registry/         the registry: sites, rounds, receipts, adapters, the audit log
+    RUN/revoked/          the keys of sites that may not come back
     RUN/releases/         one folder a finished stage
     RUN/tls, flower, logs keys, Flower's state, logs of the processes
 
@@ -71,8 +72,12 @@ class RunFolder:
         return self.path / "rounds.jsonl"
 
     @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+    def registry(self) -> Path:
+        return self.path / "registry"
+
+    @property
+    def revoked(self) -> Path:
+        return self.path / "revoked"
 
     @property
     def releases(self) -> Path:
@@ -99,13 +104,13 @@ class RunFolder:
         }
 
     def site_keys(self) -> dict[str, Path]:
-        """Site code -> public key file of the sites that the coordinator was given keys of."""
+        """Site code -> node key file of the sites that may take part."""
         return {path.stem: path for path in sorted((self.path / "sites").glob("*.pub"))}
 
-    def last_round(self) -> int:
-        """The newest round that has a checkpoint, whole or not; 0 when there is none."""
-        numbers = [int(path.name[6:]) for path in self.checkpoints.glob("round-[0-9]*")]
-        return max(numbers, default=0)
+    def revoked_codes(self) -> set[str]:
+        """Codes of sites that were put out; none of them comes back."""
+        paths = sorted(self.revoked.glob("*.json"))
+        return {str(json.loads(path.read_text(encoding="ascii"))["site"]) for path in paths}
 
     def record(self, event: str, **values: Any) -> None:
         """Append one event; ids, counts and numbers only."""

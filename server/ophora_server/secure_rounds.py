@@ -8,9 +8,10 @@ and the next attempt starts with new keys. Nothing of an attempt is kept.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +31,9 @@ from ophora_privacy.secure_sum.messages import (
 from ophora_server.aggregation import verify_update
 from ophora_server.errors import QuorumMissed, ReceiptRefused, UpdateRejected
 from ophora_server.receipts import ReceiptBook
-from ophora_server.replies import Gathered, stated_by
+from ophora_server.replies import Gathered
 from ophora_server.run_folder import RunFolder
+from ophora_server.run_record import RoundEntry
 from ophora_server.site_link import SiteLink, SiteReply
 
 _POLL_S = 0.25
@@ -74,6 +76,7 @@ class SecureRound:
 def gather_secure(
     link: SiteLink,
     run: RunFolder,
+    entry: RoundEntry,
     requests: Mapping[str, str],
     nodes: Mapping[str, int],
     round: SecureRound,
@@ -82,10 +85,11 @@ def gather_secure(
 
     Raises QuorumMissed where too few sites are left, with nothing learned of any update.
     """
-    exchange = _Exchange(link, run, nodes, round)
+    exchange = _Exchange(link, run, entry, nodes, round)
     try:
         total = exchange.run(requests)
         mean = _mean(total, round)
+        exchange.enter(total.survivors)
     except InvalidPlan:
         raise  # of the settings: no site that comes back mends it
     except MessageRefused as error:
@@ -98,13 +102,7 @@ def gather_secure(
             f"round {round.number}: the secure sum was given up ({error}); resume when the sites"
             " are back"
         ) from error
-    return Gathered(
-        mean=mean,
-        accepted=list(total.survivors),
-        bytes_received=exchange.bytes_received,
-        bytes_sent=exchange.bytes_sent,
-        stated={site: exchange.stated[site] for site in total.survivors},
-    )
+    return Gathered(mean=mean, accepted=tuple(total.survivors))
 
 
 def _mean(total: SecureSum, round: SecureRound) -> Update:
@@ -122,13 +120,35 @@ class _Exchange:
     """The phases in order; a site that fails in one is left out of those after it."""
 
     def __init__(
-        self, link: SiteLink, run: RunFolder, nodes: Mapping[str, int], round: SecureRound
+        self,
+        link: SiteLink,
+        run: RunFolder,
+        entry: RoundEntry,
+        nodes: Mapping[str, int],
+        round: SecureRound,
     ) -> None:
         self._link, self._run, self._nodes, self._round = link, run, nodes, round
+        self._entry = entry
         self._receipts = ReceiptBook(folder=run.receipts)
-        self.bytes_received: dict[str, int] = {}
-        self.bytes_sent: dict[str, int] = {}
-        self.stated: dict[str, dict[str, float | None]] = {}
+        self._num_bytes: dict[str, int] = {}
+        self._metrics: dict[str, Mapping[str, float]] = {}
+        self._digests: dict[str, str] = {}  # of the masked inputs
+
+    def enter(self, survivors: Sequence[str]) -> None:
+        """The sites in the sum, before it counts. Raises QuorumMissed where one must not."""
+        for site in survivors:
+            counts = self._entry.take(
+                site,
+                "ok",
+                num_bytes=self._num_bytes[site],
+                update_digest=self._digests[site],
+                metrics=self._metrics[site],
+            )
+            if not counts:  # nobody can take its part out of the sum
+                raise QuorumMissed(
+                    f"round {self._round.number}: site {site} was revoked in mid-round; resume"
+                    " without it"
+                )
 
     def run(self, requests: Mapping[str, str]) -> SecureSum:
         """Raises TooFewSites, or MessageRefused where a rebuilt secret is not the right one."""
@@ -164,7 +184,7 @@ class _Exchange:
                 ttl_s=self._round.exchange_s,
             )
             requests[request] = site
-            self.bytes_sent[site] = self.bytes_sent.get(site, 0) + num_bytes
+            self._entry.sent(site, num_bytes)
         self._collect(exchange, requests, kind, half, self._round.exchange_s)
 
     def _collect(
@@ -195,7 +215,7 @@ class _Exchange:
         self, site: str, reply: SiteReply, kind: type[SiteMessage], half: SecureSumCoordinator
     ) -> dict[str, Any]:
         """What is wrong with a reply costs this site's part alone."""
-        self.bytes_received[site] = self.bytes_received.get(site, 0) + reply.num_bytes
+        self._num_bytes[site] = self._num_bytes.get(site, 0) + reply.num_bytes
         if reply.code != "ok":
             return {"code": reply.code}
         try:
@@ -210,11 +230,20 @@ class _Exchange:
         except ReceiptRefused:
             return {"code": "ledger"}
         if kind is KeyAdvert:
-            self.stated[site] = stated_by(reply.metrics)
+            self._metrics[site] = reply.metrics
+        if kind is MaskedInput:
+            self._digests[site] = hashlib.sha256(reply.message).hexdigest()
         return {"code": "ok", **reply.metrics}
 
     def _note(self, exchange: str, site: str, num_bytes: int, values: Mapping[str, Any]) -> None:
-        """The tuning's reply as any round's; of the exchanges only what went wrong."""
+        """The tuning's reply as any round's; of the exchanges only what went wrong.
+
+        A site that has given its masked input is in the sum whatever comes after.
+        """
+        code = str(values["code"])
+        if code != "ok" and site not in self._digests:
+            received = self._num_bytes.get(site, 0)
+            self._entry.take(site, code, num_bytes=received, arrived=code != "late")
         if exchange == "tune":
             self._run.record(
                 "reply", round=self._round.number, site=site, bytes=num_bytes, **values

@@ -145,7 +145,7 @@ def test_a_request_of_another_code_or_federation_is_refused(
         members.check(request)
 
 
-def test_a_revoked_site_does_not_come_back_with_the_same_keys(
+def test_a_revoked_site_does_not_come_back_under_its_code_or_with_its_keys(
     members: Members, site: Site, tmp_path: Path
 ) -> None:
     path, _ = _request(site, _kit(members, tmp_path))
@@ -154,14 +154,19 @@ def test_a_revoked_site_does_not_come_back_with_the_same_keys(
     assert members.run.site_keys() == {}
     with pytest.raises(JoiningFailed, match="no member"):
         members.revoke("a")
-    path, _ = _request(site, _kit(members, tmp_path))
+    with pytest.raises(JoiningFailed, match="under another code"):
+        _kit(members, tmp_path)
+    settings = site.folder / "site.toml"
+    settings.write_text(settings.read_text().replace('code = "a"', 'code = "b"'))
+    site = Site.open(site.folder)
+    path, _ = _request(site, _kit(members, tmp_path, "b"))
     with pytest.raises(JoiningFailed, match="node key was revoked"):
         members.approve(JoinRequest.read(path))
     for name in ("keys/node_key", "keys/node_key.pub", "identity.key", "identity.pub"):
         (site.folder / name).unlink()
-    path, _ = _request(site, _kit(members, tmp_path))
+    path, _ = _request(site, _kit(members, tmp_path, "b"))
     members.approve(JoinRequest.read(path))
-    assert set(members.run.site_keys()) == {"a"}
+    assert set(members.run.site_keys()) == {"b"}
 
 
 def test_a_node_key_is_rotated_under_the_same_identity_only(

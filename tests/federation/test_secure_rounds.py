@@ -32,7 +32,7 @@ from ophora_server.federation_settings import FederationSettings, SecureSumSetti
 from ophora_server.one_round import read_base_facts
 from ophora_server.roster import write_roster
 from ophora_server.rounds import run_rounds
-from ophora_server.run_folder import RunFolder
+from ophora_server.run_record import rounds_done
 from ophora_server.site_link import SiteReply
 
 BASE = read_base_facts(plans.make_federation(plans.make_stage("tpt", 1)))
@@ -200,7 +200,7 @@ def _settings(
 
 def test_the_coordinator_gets_the_mean_and_never_an_update(tmp_path: Path) -> None:
     link = Link(_sites(tmp_path))
-    end = run_rounds(link, RunFolder(path=tmp_path), _settings(rounds=2), BASE)
+    end = run_rounds(link, plans.enrolled(tmp_path, CODES), _settings(rounds=2), BASE)
     for tensor in end.tensors.values():
         assert np.allclose(tensor, 0.6, rtol=1e-4)  # the mean of 0.1 to 0.5, twice
     assert [entry["sites"] for entry in end.history] == [list(CODES)] * 2
@@ -216,7 +216,7 @@ def test_the_coordinator_gets_the_mean_and_never_an_update(tmp_path: Path) -> No
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_a_site_lost_at_any_point_costs_its_own_part_at_most(tmp_path: Path, exchange: str) -> None:
     link = Link(_sites(tmp_path), lost={"e": exchange})
-    end = run_rounds(link, RunFolder(path=tmp_path), _settings(), BASE)
+    end = run_rounds(link, plans.enrolled(tmp_path, CODES), _settings(), BASE)
     is_in = exchange in ("confirm", "unmask")  # its input had come by then
     expected = 0.3 if is_in else 0.25
     assert end.history[0]["sites"] == list(CODES if is_in else CODES[:4])
@@ -229,12 +229,12 @@ def test_too_few_sites_give_the_round_up_and_no_contribution_is_sent_twice(
     tmp_path: Path, exchange: str
 ) -> None:
     sites = _sites(tmp_path)
-    run = RunFolder(path=tmp_path)
+    run = plans.enrolled(tmp_path, CODES)
     with pytest.raises(QuorumMissed, match="given up"):
         run_rounds(
             Link(sites, lost={"c": exchange, "d": exchange, "e": exchange}), run, _settings(), BASE
         )
-    assert run.last_round() == 0
+    assert rounds_done(run, _settings()) == 0
     end = run_rounds(Link(sites), run, _settings(), BASE)
     for tensor in end.tensors.values():
         assert np.allclose(tensor, 0.3, rtol=1e-4)
@@ -260,7 +260,7 @@ def test_a_masked_input_that_does_not_hold_costs_that_site_only(
     def spoil(site: str, exchange: str, message: bytes) -> bytes:
         return spoilt if (site, exchange) == ("e", "masked-input") else message
 
-    run = RunFolder(path=tmp_path)
+    run = plans.enrolled(tmp_path, CODES)
     end = run_rounds(Link(_sites(tmp_path), spoil=spoil), run, _settings(), BASE)
     assert end.history[0]["sites"] == list(CODES[:4])
     dropped = [event for event in run.events() if event["event"] == "dropped"]
@@ -274,7 +274,7 @@ def test_a_coordinator_that_asks_for_the_plain_update_gets_a_code(tmp_path: Path
         def send(self, *args: Any, **kwargs: Any) -> tuple[str, int]:
             return super().send(*args, **{**kwargs, "attempt": ""})
 
-    run = RunFolder(path=tmp_path)
+    run = plans.enrolled(tmp_path, CODES)
     with pytest.raises(QuorumMissed):
         run_rounds(Nosy(sites), run, _settings(), BASE)
     codes = {event["code"] for event in run.events() if event["event"] == "reply"}
@@ -284,7 +284,7 @@ def test_a_coordinator_that_asks_for_the_plain_update_gets_a_code(tmp_path: Path
 def test_distributed_noise_is_in_the_sum_and_in_the_ledgers(tmp_path: Path) -> None:
     sites = _sites(tmp_path, noise="both", require_secure_sum=True)
     settings = _settings(privacy=ONE_STEP, noise="distributed", steps_per_patient=2)
-    run = RunFolder(path=tmp_path)
+    run = plans.enrolled(tmp_path, CODES)
     end = run_rounds(Link(sites), run, settings, BASE)
     # 15 patients move one number by 0.5 each, divided by the normaliser of 10
     flat = np.concatenate([end.tensors[name].ravel() for name in sorted(SHAPES)])
@@ -318,7 +318,7 @@ def test_a_site_declines_what_its_policy_does_not_take(
     tmp_path: Path, limits: dict[str, Any], secure: dict[str, Any], code: str
 ) -> None:
     sites = _sites(tmp_path, **limits)
-    run = RunFolder(path=tmp_path)
+    run = plans.enrolled(tmp_path, CODES)
     with pytest.raises(QuorumMissed):
         run_rounds(Link(sites), run, _settings(privacy=ONE_STEP, **secure), BASE)
     assert {event["code"] for event in run.events() if event["event"] == "reply"} == {code}
@@ -327,7 +327,7 @@ def test_a_site_declines_what_its_policy_does_not_take(
 
 def test_a_site_that_takes_secure_sums_only_sends_no_update(tmp_path: Path) -> None:
     sites = _sites(tmp_path, require_secure_sum=True)
-    run = RunFolder(path=tmp_path)
+    run = plans.enrolled(tmp_path, CODES)
     with pytest.raises(QuorumMissed):
         run_rounds(Link(sites), run, replace(_settings(), secure_sum=None), BASE)
     assert {event["code"] for event in run.events() if event["event"] == "reply"} == {"secure-sum"}
@@ -337,7 +337,7 @@ def test_another_roster_than_the_pinned_one_is_declined(tmp_path: Path) -> None:
     sites = _sites(tmp_path)
     stranger = {code: bytes([n + 9]) * 32 for n, code in enumerate(CODES)}
     write_roster(tmp_path / "roster.toml", {code: key.hex() for code, key in stranger.items()})
-    run = RunFolder(path=tmp_path)
+    run = plans.enrolled(tmp_path, CODES)
     with pytest.raises(QuorumMissed):
         run_rounds(Link(sites), run, _settings(), BASE)
     assert {event["code"] for event in run.events() if event["event"] == "reply"} == {"secure-sum"}
@@ -345,7 +345,7 @@ def test_another_roster_than_the_pinned_one_is_declined(tmp_path: Path) -> None:
 
 def test_a_site_that_put_an_old_ledger_back_declines_and_spends_nothing(tmp_path: Path) -> None:
     sites = _sites(tmp_path)
-    run = RunFolder(path=tmp_path)
+    run = plans.enrolled(tmp_path, CODES)
     fresh = {path: path.read_bytes() for path in (tmp_path / "e").glob("ledger.*")}
     run_rounds(Link(sites), run, _settings(rounds=1), BASE)
     for path, content in fresh.items():

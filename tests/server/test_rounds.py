@@ -12,12 +12,18 @@ from ophora_model.release import read_release
 from ophora_model.round_plan import RoundPlan
 from ophora_model.stacking import trained_columns
 from ophora_model.update import Tensors
-from ophora_server.errors import InvalidFederation, QuorumMissed, RunBusy
+from ophora_server.errors import QuorumMissed, RunBusy
 from ophora_server.federation_settings import FederationSettings
 from ophora_server.one_round import BaseFacts, read_base_facts
 from ophora_server.receipts import ReceiptBook
+from ophora_server.registry.errors import EntryRefused, RegistryCorrupt, UnknownEntry
+from ophora_server.registry.finished import withdraw_round
+from ophora_server.registry.reports import rounds, show
+from ophora_server.registry.sites import revoke_site
+from ophora_server.registry.verification import verify
 from ophora_server.rounds import run_rounds
 from ophora_server.run_folder import RunFolder
+from ophora_server.run_record import open_registry, rounds_done
 from ophora_server.site_link import SiteReply
 
 PRIVACY = replace(plans.PRIVACY, noise_multiplier=0.1, steps_per_round=3)
@@ -103,9 +109,8 @@ class FakeLink:
         return self.replies.pop(request, None)
 
 
-def _run(tmp_path: Path) -> RunFolder:
-    run = RunFolder(path=tmp_path)
-    return run
+def _run(path: Path) -> RunFolder:
+    return plans.enrolled(path, [f"site-{node}" for node in range(1, 4)])
 
 
 def test_rounds_average_with_equal_weights_and_end_in_releases(
@@ -150,8 +155,8 @@ def test_a_resumed_run_equals_one_that_was_never_interrupted(
     tmp_path: Path, base: BaseFacts
 ) -> None:
     sites: dict[int, Answer | None] = {1: halfway, 2: halfway, 3: constant(0.25)}
-    whole = run_rounds(FakeLink(sites), _run_in(tmp_path / "whole"), _settings(tpt=4), base)
-    halves = _run_in(tmp_path / "halves")
+    whole = run_rounds(FakeLink(sites), _run(tmp_path / "whole"), _settings(tpt=4), base)
+    halves = _run(tmp_path / "halves")
     run_rounds(FakeLink(sites), halves, _settings(tpt=2), base)
     link = FakeLink(sites)
     resumed = run_rounds(link, halves, _settings(tpt=4), base)
@@ -160,22 +165,79 @@ def test_a_resumed_run_equals_one_that_was_never_interrupted(
         assert np.array_equal(tensor, resumed.tensors[name])
 
 
-def _run_in(path: Path) -> RunFolder:
-    path.mkdir()
-    return RunFolder(path=path)
-
-
-def test_a_torn_checkpoint_is_passed_over(tmp_path: Path, base: BaseFacts) -> None:
-    run = _run(tmp_path)
+def test_a_torn_adapter_stops_the_run_until_its_round_is_withdrawn(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    run, settings = _run(tmp_path), _settings(tpt=3, p2ft=1)
     sites: dict[int, Answer | None] = {1: halfway, 2: halfway, 3: halfway}
-    first = run_rounds(FakeLink(sites), run, _settings(tpt=3), base)
-    tensors = run.checkpoints / "round-0003" / "adapter.safetensors"
-    tensors.write_bytes(tensors.read_bytes()[:-7])
+
+    def lost_after_two(plan: RoundPlan, start: Tensors) -> tuple[str, Mapping[str, object]]:
+        return ("cancelled", {}) if plan.round == 3 else halfway(plan, start)
+
+    with pytest.raises(QuorumMissed):
+        run_rounds(FakeLink({**sites, 1: lost_after_two, 2: lost_after_two}), run, settings, base)
+    with open_registry(run) as registry:
+        digest = rounds(registry, settings.run_id)[1]["adapter_digest"]
+    (torn,) = (run.registry / "blobs").rglob(digest)
+    torn.write_bytes(torn.read_bytes()[:-7])
     link = FakeLink(sites)
-    again = run_rounds(link, run, _settings(tpt=3), base)
-    assert {plan.round for plan in link.plans} == {3}
-    name = next(iter(first.tensors))
-    assert np.array_equal(first.tensors[name], again.tensors[name])
+    with pytest.raises(RegistryCorrupt):
+        run_rounds(link, run, settings, base)
+    assert link.plans == []
+    with open_registry(run) as registry:
+        withdraw_round(registry, settings.run_id, 2, reason="torn")
+    run_rounds(link, run, settings, base)
+    assert sorted({plan.round for plan in link.plans}) == [2, 3, 4]
+
+
+def test_a_revoked_site_is_not_counted_even_in_the_open_round(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    run, settings = _run(tmp_path), _settings(tpt=2)
+
+    def revoked_meanwhile(plan: RoundPlan, start: Tensors) -> tuple[str, Mapping[str, object]]:
+        if plan.round == 2:
+            with open_registry(run) as registry:
+                revoke_site(registry, "site-3")
+        return constant(9.0)(plan, start)
+
+    link = FakeLink({1: constant(1.0), 2: constant(3.0), 3: revoked_meanwhile})
+    end = run_rounds(link, run, settings, base)
+    assert [entry["sites"] for entry in end.history] == [
+        ["site-1", "site-2", "site-3"], ["site-1", "site-2"],
+    ]  # fmt: skip
+    with open_registry(run) as registry:
+        receipts = show(registry, settings.run_id, 2)["receipts"]
+    assert [(each["site"], each["code"], each["counted"]) for each in receipts] == [
+        ("site-1", "ok", True), ("site-2", "ok", True), ("site-3", "refused", False),
+    ]  # fmt: skip
+
+
+def test_a_site_that_nobody_let_in_stops_the_round_before_it_counts(
+    tmp_path: Path, base: BaseFacts
+) -> None:
+    run = plans.enrolled(tmp_path, ["site-1", "site-2"])
+    link = FakeLink(dict.fromkeys((1, 2, 3), constant(1.0)))
+    with pytest.raises(UnknownEntry, match="site-3"):
+        run_rounds(link, run, _settings(tpt=1), base)
+    assert rounds_done(run, _settings(tpt=1)) == 0
+
+
+def test_a_missed_round_is_a_new_attempt_and_the_log_holds(tmp_path: Path, base: BaseFacts) -> None:
+    run, settings = _run(tmp_path), _settings(tpt=1)
+    absent: dict[int, Answer | None] = {1: constant(1.0), 2: _nan, 3: _nan}
+    with pytest.raises(QuorumMissed):
+        run_rounds(FakeLink(absent), run, settings, base)
+    run_rounds(FakeLink(dict.fromkeys((1, 2, 3), constant(1.0))), run, settings, base)
+    with open_registry(run) as registry:
+        found = show(registry, settings.run_id, 1)
+        assert verify(registry).holds
+    assert (found["state"], found["attempt"]) == ("finished", 2)
+    codes = [(each["attempt"], each["code"], each["counted"]) for each in found["receipts"]]
+    assert codes == [
+        (1, "ok", False), (1, "rejected", False), (1, "rejected", False),
+        (2, "ok", True), (2, "ok", True), (2, "ok", True),
+    ]  # fmt: skip
 
 
 def test_another_adapter_does_not_start_over_on_finished_rounds(
@@ -186,7 +248,7 @@ def test_another_adapter_does_not_start_over_on_finished_rounds(
     run_rounds(FakeLink(sites), run, settings, base)
     other = replace(settings, adapter=replace(settings.adapter, rank=8))
     link = FakeLink(sites)
-    with pytest.raises(InvalidFederation, match=r"round-0002.*adapter"):
+    with pytest.raises(EntryRefused, match="adapter"):
         run_rounds(link, run, other, read_base_facts(other))
     assert link.plans == []
     assert run_rounds(link, run, settings, base).round == 2
@@ -197,7 +259,7 @@ def test_a_stage_that_is_over_gets_no_more_rounds(tmp_path: Path, base: BaseFact
     link = FakeLink(dict.fromkeys((1, 2, 3), constant(1.0)))
     run_rounds(link, run, _settings(tpt=1, p2ft=1), base)
     before = read_release(run.releases / "tpt").sha256
-    with pytest.raises(InvalidFederation, match="round 2 would be 'tpt' but was run as 'p2ft'"):
+    with pytest.raises(EntryRefused, match="round 2 would be 'tpt' but was run as 'p2ft'"):
         run_rounds(link, run, _settings(tpt=2, p2ft=1), base)
     assert read_release(run.releases / "tpt").sha256 == before
 
@@ -271,7 +333,7 @@ def test_one_process_at_a_time_and_no_fewer_rounds_than_done(
     with run.only_one(), pytest.raises(RunBusy):
         run_rounds(link, run, _settings(tpt=1), base)
     run_rounds(link, run, _settings(tpt=2), base)
-    with pytest.raises(InvalidFederation, match="2 are done"):
+    with pytest.raises(EntryRefused, match="round 2 would be no more"):
         run_rounds(link, run, _settings(tpt=1), base)
 
 
@@ -333,7 +395,7 @@ def test_another_stack_rank_does_not_start_a_stage_over(tmp_path: Path, base: Ba
     other = replace(
         settings, stages=(settings.stages[0], replace(settings.stages[1], stack_rank=3))
     )
-    with pytest.raises(InvalidFederation, match="adapter"):
+    with pytest.raises(EntryRefused, match="adapter"):
         run_rounds(FakeLink(sites), run, other, base)
 
 

@@ -1,5 +1,7 @@
 """Small valid plans and federations; a test states only what it is about."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from ophora_model.adapter_spec import AdapterSpec
@@ -7,6 +9,7 @@ from ophora_model.round_plan import TuningPlan
 from ophora_privacy.ledger_head import LedgerReceipt
 from ophora_privacy.plan import PrivacyPlan
 from ophora_server.federation_settings import FederationSettings, QuorumSettings, StageSettings
+from ophora_server.run_folder import RunFolder
 
 TUNING = TuningPlan(
     learning_rate=1e-3,
@@ -61,3 +64,13 @@ def make_federation(*stages: StageSettings, **quorum: Any) -> FederationSettings
         quorum=QuorumSettings(**{**usual, **quorum}),
         stages=stages,
     )
+
+
+def enrolled(path: Path, codes: Iterable[str]) -> RunFolder:
+    """The run's folder with a node key of every site in it, which nothing opens."""
+    run = RunFolder(path=path)
+    folder = path / "sites"
+    folder.mkdir(parents=True, exist_ok=True)
+    for code in codes:
+        (folder / f"{code}.pub").write_text(f"key of {code}\n")
+    return run

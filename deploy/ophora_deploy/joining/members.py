@@ -2,7 +2,7 @@
 
     RUN/invitations/CODE.json   one-time code and expiry of an invitation that is open (0600)
     RUN/sites/CODE.pub          node key of an approved site; RUN/identities/CODE.pub its identity
-    RUN/revoked/CODE-N.json     keys that may not come back
+    RUN/revoked/CODE-N.json     keys and code that may not come back
 
 A one-time code serves once. A revoked site is out at the next start of the federation; its keys are
 kept so that the same ones are not approved again.
@@ -52,6 +52,7 @@ class Members:
         """
         if not SITE_CODE.fullmatch(site):
             raise JoiningFailed(f"site={site!r}: must be a code of a-z 0-9 -, not the hospital's")
+        self._check_not_revoked(site)
         _check_address(address, self.run.tls / "server.crt")
         authority = self.run.tls / "ca.crt"
         if not authority.is_file():
@@ -76,6 +77,7 @@ class Members:
 
     def check(self, request: JoinRequest) -> None:
         """Raises JoiningFailed unless the request answers an open invitation with new keys."""
+        self._check_not_revoked(request.site)
         opened = self._open_invitation(request.site)
         if request.federation != self.federation() or not request.is_proven(opened):
             raise JoiningFailed(
@@ -88,7 +90,7 @@ class Members:
         for path in self.run.identities.glob("*.pub"):
             if path.stem != request.site and path.read_text().strip() == request.identity_key:
                 raise JoiningFailed(f"site {request.site}: its identity key is another member's")
-        for path in self._revoked().glob("*.json"):
+        for path in self.run.revoked.glob("*.json"):
             revoked = json.loads(path.read_text(encoding="ascii"))
             if request.node_key == revoked["node_key"]:
                 raise JoiningFailed(
@@ -129,12 +131,17 @@ class Members:
             "node_key": node.read_text().strip() if node.exists() else "",
             "identity_key": identity.read_text().strip() if identity.exists() else "",
         }
-        folder = self._revoked()
+        folder = self.run.revoked
         folder.mkdir(parents=True, exist_ok=True)
         number = len(list(folder.glob(f"{site}-*.json"))) + 1
         write_whole(folder / f"{site}-{number}.json", json.dumps(keys).encode())
         for path in (node, identity, self._invitation(site)):
             path.unlink(missing_ok=True)
+
+    def _check_not_revoked(self, site: str) -> None:
+        """What a code gave stays under it, so it is of no other site and does not come back."""
+        if site in self.run.revoked_codes():
+            raise JoiningFailed(f"site {site}: was revoked; invite it under another code")
 
     def _open_invitation(self, site: str) -> str:
         try:
@@ -149,9 +156,6 @@ class Members:
 
     def _invitation(self, site: str) -> Path:
         return self.run.path / "invitations" / f"{site}.json"
-
-    def _revoked(self) -> Path:
-        return self.run.path / "revoked"
 
     def _write_private(self, path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
