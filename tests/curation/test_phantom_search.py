@@ -27,6 +27,11 @@ def test_figures_in_a_hash_a_fraction_or_a_longer_number_are_chance():
     assert found_in(f"{hashlib.sha256(b'').hexdigest()[:20]}a{digits}b", digits) == set()
 
 
+def test_a_name_of_such_letters_inside_a_hash_is_chance():
+    assert found_in("d7c8911fc6e1cb62babac1fd", "Baba") == set()
+    assert found_in("dear Baba, and d7c8911fc6e1cb62", "Baba") == {"Baba"}
+
+
 def test_a_short_word_counts_in_media_only_among_readable_text():
     noise = bytes([0, 200, *b"iyer", 3, 250])
     assert StringFinder(["Iyer"]).find(noise) == {"Iyer"}

@@ -1,8 +1,9 @@
 """Are planted strings left anywhere in a folder: in names, texts, databases, tables, archives?
 
 Every byte is looked at, in any case of letters, and packed files are unpacked. Chance is kept out
-by what stands around a hit: figures inside a hash, a decimal fraction or a longer number are no
-record number, and a short word counts in compressed media only among readable text.
+by what stands around a hit: a hash holds no figures and no "Baba", figures of a decimal fraction or
+a longer number are no record number, and a short word counts in compressed media only among
+readable text.
 """
 
 from __future__ import annotations
@@ -95,12 +96,12 @@ def _counts(text: bytes, at: int, form: bytes, compressed: bool) -> bool:
     end = at + len(form)
     around = text[max(0, at - 80) : end + 80]
     inside = at - max(0, at - 80)
+    if _within(_HASH, around, inside, len(form)):
+        return False
     if form.isdigit():
         if text[at - 1 : at].isdigit() or text[end : end + 1].isdigit():
             return False
-        if re.search(rb"\d\.\d*$", around[:inside]):
-            return False
-        return not _within(_HASH, around, inside, len(form))
+        return not re.search(rb"\d\.\d*$", around[:inside])
     if compressed and len(form) < _SHORT:
         return _within(_READABLE, around, inside, len(form))
     return True

@@ -23,7 +23,7 @@ from ophora_curation.errors import RefinerFailed
 from ophora_curation.picture.field import find_field
 from ophora_curation.picture.guard import Faces, Inspection, inspect
 from ophora_curation.picture.layout import parse_layouts, rectangles
-from ophora_curation.picture.mask import covered_share, fill, grown
+from ophora_curation.picture.mask import covered_share, fill, panel_masks
 from ophora_curation.picture.text_detector import TextDetector
 from ophora_curation.settings import CurationSettings
 from ophora_curation.store.clip_file import ClipDraft, count_strangers
@@ -164,6 +164,7 @@ class ClipMaker:
         pictures = _decoded(draft)
         seen = self._inspect(pictures, fps)
         found = seen.findings
+        boxes: list[Box] = []
         masks: list[Box] = []
         size = (draft.width, draft.height)
         if seen.failure:
@@ -173,7 +174,8 @@ class ClipMaker:
         for number in range(_ROUNDS):
             if not seen.bad:
                 break
-            masks += [grown(finding.box, size) for finding in seen.bad]
+            boxes += [finding.box for finding in seen.bad]
+            masks = panel_masks(boxes, size)
             masked = (fill(picture, masks) for picture in pictures)
             again = self._write(masked, clip_id, fps, part=f"-{number}")
             assert again.path is not None

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ophora_curation.detectors import Detectors
 from ophora_curation.picture.guard import Inspection, inspect
 from ophora_curation.picture.layout import parse_layouts, rectangles
-from ophora_curation.picture.mask import fill, grown
+from ophora_curation.picture.mask import fill, panel_masks
 from ophora_curation.settings import CurationSettings
 from ophora_curation.source.probe import probe_video
 from ophora_curation.source.reader import Reader, open_reader
@@ -136,10 +136,10 @@ class _Rows:
             return
         self._room[has_found] -= 1
         height, width = pictures[0].shape[:2]
-        masks = [
-            item.box if item.detector in {"layout", "guard"} else grown(item.box, (width, height))
-            for item in findings
-        ]
+        whole = {"layout", "guard"}
+        masks = [item.box for item in findings if item.detector in whole]
+        lines = [item.box for item in findings if item.detector not in whole]
+        masks += panel_masks(lines, (width, height))
         self._rows.append(_row([_framed(picture, findings) for picture in pictures]))
         self._rows.append(_row([fill(picture, masks) for picture in pictures]))
 
