@@ -41,6 +41,7 @@ CLIPS_A_DRAW = 2
 WITHIN = 0.05
 LEAST_MATCH = 0.70
 NO_CLIPPING = 1e6
+AVERAGE_DECAY = 0.9  # the adapter of a round is the mean of some ten last iterates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,8 @@ class Size:
 
 FULL = Size(
     clips_each=12,
-    tpt=(8, 60),
-    p2ft=(4, 45),
+    tpt=(8, 110),
+    p2ft=(6, 90),
     rates=(8e-3, 4e-3),
     seeds=16,
     judge_patients=24,
@@ -238,7 +239,15 @@ def _tune(bench: Bench, plan: RoundPlan, clips: Sequence[CachedClip], start: Ten
     bench.adapter.write(start)
     privacy = PrivacyPlan.from_dict(plan.privacy)
     secret = f"{bench.seed}/{len(clips)}/{clips[0].clip_id}".encode()
-    tune(bench.base, bench.adapter, clips, plan, privacy, secret=secret)
+    tune(
+        bench.base,
+        bench.adapter,
+        clips,
+        plan,
+        privacy,
+        secret=secret,
+        average_decay=plan.tuning.average_decay,
+    )
     return Update(tensors=bench.adapter.read()) - Update(tensors=start)
 
 
@@ -267,6 +276,7 @@ def _plan(bench: Bench, stage: Stage, number: int, steps: int, rate: float) -> R
             weight_decay=1e-3,
             caption_dropout=0.1,
             gradient_checkpointing=False,
+            average_decay=AVERAGE_DECAY,
         ),
         privacy=privacy.to_dict(),
         code_version=importlib.metadata.version("ophora-federated"),
