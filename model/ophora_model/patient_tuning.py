@@ -23,6 +23,7 @@ from ophora_model.latents import CachedClip
 from ophora_model.lean import lean
 from ophora_model.patient_draws import PatientDraws
 from ophora_model.patient_gradients import PatientGradients
+from ophora_model.proximal import Proximal
 from ophora_model.round_plan import RoundPlan
 from ophora_model.stacking import trained_columns
 from ophora_model.tuning import OnStep, TuningResult
@@ -66,6 +67,7 @@ def tune_patients(
     draws = PatientDraws(
         base, clips, plan, privacy, secret=secret, draws_per_clip=settings.draws_per_clip
     )
+    adapter.write(start)
     local = _LocalSteps(base, adapter, plan, settings)
     drawn = draws.patients(1)
     losses: list[float] = []
@@ -95,6 +97,7 @@ class _LocalSteps:
         self._adapter, self._tuning, self._spec = adapter, plan.tuning, plan.adapter
         self._gradients = PatientGradients(base, adapter, settings)
         self._parameters = adapter.parameters()
+        self._pull = Proximal(self._parameters, plan.tuning.proximal)
         self.forget()
 
     def forget(self) -> None:
@@ -113,6 +116,7 @@ class _LocalSteps:
             losses.extend(rows.losses)
             for parameter, row in zip(self._parameters, rows.tensors, strict=True):
                 parameter.grad = row[0]
+        self._pull.add()
         loss = float(np.mean(losses))
         if not math.isfinite(loss):
             raise NonFiniteLoss(f"loss at step {step} is {loss}: lower tuning.learning_rate")

@@ -34,7 +34,9 @@ class TuningPlan:
     The paper's AdamW has betas 0.9 and 0.95 and a weight decay of 1e-3. With `timestep_intervals`
     above 1 the timesteps are parted and a round deals one part to each site, as the paper deals one
     to each GPU (section 3.2). With an `average_decay` above 0 a site's update ends at the average
-    of its iterates, which forgets at that rate: less of the privacy noise, at no cost.
+    of its iterates, which forgets at that rate: less of the privacy noise, at no cost. A `proximal`
+    above 0 pulls each step back to the adapter that was sent (FedProx, Li et al. 2020): for sites
+    that differ much or take many steps.
     """
 
     learning_rate: float
@@ -46,9 +48,11 @@ class TuningPlan:
     gradient_checkpointing: bool
     timestep_intervals: int = 1
     average_decay: float = 0.0
+    proximal: float = 0.0
 
     def __post_init__(self) -> None:
         check_number("tuning.average_decay", self.average_decay, low=0, high=0.9999)
+        check_number("tuning.proximal", self.proximal, low=0, high=1000)
         check_number("tuning.learning_rate", self.learning_rate, low=0, high=1, low_open=True)
         check_whole("tuning.warmup_steps", self.warmup_steps, low=0)
         check_number("tuning.beta1", self.beta1, low=0, high=0.9999)
@@ -67,8 +71,8 @@ class TuningPlan:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> TuningPlan:
-        """The reverse of `to_dict`; refuses unknown keys, and missing ones but the last two."""
-        usual = {"timestep_intervals": 1, "average_decay": 0.0}
+        """The reverse of `to_dict`; refuses unknown keys, and missing ones but the last three."""
+        usual = {"timestep_intervals": 1, "average_decay": 0.0, "proximal": 0.0}
         filled = {**usual, **given} if isinstance(given, Mapping) else given
         check_keys("tuning", filled, tuple(field.name for field in fields(cls)))
         return cls(**given)

@@ -30,6 +30,7 @@ from ophora_model.latents import CachedClip
 from ophora_model.lean import lean
 from ophora_model.patient_draws import PatientDraws
 from ophora_model.patient_gradients import PatientGradients, Places
+from ophora_model.proximal import Proximal
 from ophora_model.round_plan import RoundPlan
 from ophora_model.strict import check_number
 from ophora_privacy.mechanism import PatientSum, clip_gradients
@@ -126,6 +127,7 @@ class _Descent:
         shapes = [tuple(p.shape) for p in self._parameters]
         self._total = PatientSum(shapes, privacy, noise_source)
         self._average: list[Tensor] = []
+        self._pull = Proximal(self._parameters, plan.tuning.proximal)
 
     def step(
         self, step: int, gradients: PatientGradients, patients: Sequence[Places]
@@ -138,6 +140,7 @@ class _Descent:
         means = self._total.noisy_mean(drawn=len(patients))
         for parameter, mean in zip(self._parameters, means, strict=True):
             parameter.grad = mean
+        self._pull.add()  # after the noise: it is of the adapter alone, and tells of no patient
         tuning = self._plan.tuning
         for group in self._optimizer.param_groups:
             group["lr"] = tuning.learning_rate * min(1.0, step / max(1, tuning.warmup_steps))

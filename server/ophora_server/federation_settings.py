@@ -10,7 +10,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from ophora_privacy.features import DistributedNoise, Features, LocalNoise, Secu
 from ophora_privacy.plan import PrivacyPlan
 from ophora_privacy.secure_sum import Roster
 from ophora_privacy.secure_sum.plan import FEWEST_SITES
+from ophora_server.aggregation import AggregationSettings
 from ophora_server.errors import InvalidFederation
+from ophora_server.server_optimizer import ServerOptimizerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,8 @@ class QuorumSettings:
 
     A round starts when `expected_sites` are there, or with at least `min_sites` after `wait_s`. It
     ends when all have answered, or `round_s` after it began; it counts with `min_sites` updates of
-    an L2 norm of at most `max_update_norm`.
+    an L2 norm of at most `max_update_norm`. With `enough_updates` above 0 it ends once so many are
+    in: more sites are asked than needed, and what the slowest spent on the round is lost.
     """
 
     expected_sites: int
@@ -85,8 +88,14 @@ class QuorumSettings:
     wait_s: float
     round_s: float
     max_update_norm: float
+    enough_updates: int = 0
 
     def __post_init__(self) -> None:
+        check_whole("quorum.enough_updates", self.enough_updates, low=0, high=self.expected_sites)
+        if 0 < self.enough_updates < self.min_sites:
+            raise InvalidFederation(
+                f"quorum.enough_updates={self.enough_updates}: must be 0 or >= min_sites"
+            )
         check_whole("quorum.expected_sites", self.expected_sites, low=1, high=10_000)
         check_whole("quorum.min_sites", self.min_sites, low=1, high=self.expected_sites)
         check_number("quorum.wait_s", self.wait_s, low=0)
@@ -95,8 +104,9 @@ class QuorumSettings:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> QuorumSettings:
-        """Strict."""
-        check_keys("quorum", given, tuple(field.name for field in fields(cls)))
+        """Strict; `enough_updates` may be left out."""
+        filled = {"enough_updates": 0, **given} if isinstance(given, Mapping) else given
+        check_keys("quorum", filled, tuple(field.name for field in fields(cls)))
         return cls(**given)
 
 
@@ -145,6 +155,8 @@ class FederationSettings:
     quorum: QuorumSettings
     stages: tuple[StageSettings, ...]
     secure_sum: SecureSumSettings | None = None
+    aggregation: AggregationSettings = field(default_factory=AggregationSettings)
+    server_optimizer: ServerOptimizerSettings = field(default_factory=ServerOptimizerSettings)
 
     def __post_init__(self) -> None:
         preset = find_preset(self.preset)
@@ -166,6 +178,11 @@ class FederationSettings:
             self._check_secure_sum(self.secure_sum)
 
     def _check_secure_sum(self, secure: SecureSumSettings) -> None:
+        if self.aggregation.rule != "mean":
+            raise InvalidFederation(
+                f'aggregation.rule={self.aggregation.rule!r}: must be "mean" with [secure_sum]:'
+                " nobody sees the updates that the others would be held against"
+            )
         if self.quorum.min_sites < FEWEST_SITES:
             raise InvalidFederation(
                 f"quorum.min_sites={self.quorum.min_sites}: must be >= {FEWEST_SITES} with"
@@ -222,8 +239,9 @@ class FederationSettings:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> FederationSettings:
-        """Strict; `secure_sum` may be left out."""
-        filled = {"secure_sum": None, **given} if isinstance(given, Mapping) else given
+        """Strict; `secure_sum`, `aggregation` and `server_optimizer` may be left out."""
+        usual: dict[str, Any] = {"secure_sum": None, "aggregation": {}, "server_optimizer": {}}
+        filled = {**usual, **given} if isinstance(given, Mapping) else given
         check_keys("federation", filled, tuple(field.name for field in fields(cls)))
         secure_sum = filled["secure_sum"]
         if not isinstance(given["stages"], list):
@@ -236,6 +254,8 @@ class FederationSettings:
             quorum=QuorumSettings.from_dict(given["quorum"]),
             stages=tuple(StageSettings.from_dict(stage) for stage in given["stages"]),
             secure_sum=None if secure_sum is None else SecureSumSettings.from_dict(secure_sum),
+            aggregation=AggregationSettings.from_dict(filled["aggregation"]),
+            server_optimizer=ServerOptimizerSettings.from_dict(filled["server_optimizer"]),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -250,6 +270,8 @@ class FederationSettings:
         }
         if self.secure_sum is not None:
             values["secure_sum"] = asdict(self.secure_sum)
+        values["aggregation"] = asdict(self.aggregation)
+        values["server_optimizer"] = asdict(self.server_optimizer)
         return values
 
     def write(self, path: Path) -> None:

@@ -18,6 +18,7 @@ from ophora_model.stacking import trained_shapes
 from ophora_model.update import Shapes, Tensors
 from ophora_privacy.features import Features
 from ophora_privacy.secure_sum import Roster
+from ophora_server.aggregation import aggregate_of
 from ophora_server.federation_settings import FederationSettings, StageSettings
 from ophora_server.receipts import ReceiptBook
 from ophora_server.replies import Gathered, gather
@@ -139,6 +140,7 @@ def take(
             asked.requests,
             number=place.number,
             quorum=settings.quorum,
+            mean=aggregate_of(settings.aggregation, shapes),
             shapes=shapes,
         )
     secure = SecureRound(
@@ -150,6 +152,7 @@ def take(
         roster=asked.roster,
         context=asked.context,
         tune_s=settings.quorum.round_s,
+        enough=settings.quorum.enough_updates,
         exchange_s=settings.secure_sum.exchange_s,
         max_norm=settings.quorum.max_update_norm,
     )

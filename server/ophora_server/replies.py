@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ophora_model.update import Shapes, Update
-from ophora_server.aggregation import RunningMean, verify_update
+from ophora_server.aggregation import Aggregate, verify_update
 from ophora_server.errors import QuorumMissed, ReceiptRefused, UpdateRejected
 from ophora_server.federation_settings import QuorumSettings
 from ophora_server.receipts import ReceiptBook
@@ -40,18 +40,19 @@ def gather(
     *,
     number: int,
     quorum: QuorumSettings,
+    mean: Aggregate,
     shapes: Shapes,
 ) -> Gathered:
-    """Take replies to `requests` (request to site code) until all are there or time is over.
+    """Take replies to `requests` (request to site code) until enough are there or time is over.
 
-    Raises QuorumMissed where fewer than `quorum.min_sites` updates hold.
+    Raises QuorumMissed where fewer than `quorum.min_sites` updates hold, or too few for `mean`.
     """
-    mean = RunningMean(shapes)
     receipts = ReceiptBook(folder=run.receipts)
     accepted: list[str] = []
     pending = dict(requests)
     deadline = time.monotonic() + quorum.round_s
-    while pending and time.monotonic() < deadline:
+    enough = quorum.enough_updates or len(requests)
+    while pending and mean.num_updates < enough and time.monotonic() < deadline:
         for request in list(pending):
             reply = link.poll(request)
             if reply is None:
@@ -61,7 +62,7 @@ def gather(
             if values["code"] == "ok":
                 accepted.append(site)
             run.record("reply", round=number, site=site, bytes=reply.num_bytes, **values)
-        if pending:
+        if pending and mean.num_updates < enough:
             time.sleep(_POLL_S)
     for site in pending.values():
         entry.take(site, "late", arrived=False)
@@ -71,7 +72,10 @@ def gather(
             f"round {number}: {mean.num_updates} updates of {quorum.min_sites} needed; "
             "resume when the sites are back"
         )
-    return Gathered(mean=mean.mean(), accepted=tuple(sorted(accepted)))
+    try:
+        return Gathered(mean=mean.mean(), accepted=tuple(sorted(accepted)))
+    except UpdateRejected as error:
+        raise QuorumMissed(f"round {number}: {error}") from error
 
 
 def stated_cost(history: Sequence[Mapping[str, Any]]) -> tuple[float | None, float | None]:
@@ -96,7 +100,7 @@ def stated_cost(history: Sequence[Mapping[str, Any]]) -> tuple[float | None, flo
 def _take(
     site: str,
     reply: SiteReply,
-    mean: RunningMean,
+    mean: Aggregate,
     receipts: ReceiptBook,
     max_norm: float,
     shapes: Shapes,

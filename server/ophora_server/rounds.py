@@ -26,6 +26,7 @@ from ophora_server.replies import stated_cost
 from ophora_server.roster import read_roster
 from ophora_server.run_folder import RunFolder
 from ophora_server.run_record import RunRecord, RunState, admit_sites, open_registry
+from ophora_server.server_optimizer import ServerOptimizer
 from ophora_server.site_link import SiteLink
 
 _POLL_S = 0.25
@@ -93,9 +94,11 @@ def _run_round(
     except QuorumMissed:
         entry.abandon("quorum")
         raise
-    moved = whole_columns(gathered.mean.tensors, place.adapter)
+    held = before.server_state if before.stage == stage else None
+    optimizer = ServerOptimizer(settings.server_optimizer, held)
+    moved = whole_columns(optimizer.step(gathered.mean.tensors), place.adapter)
     after = Update(tensors=start) + Update(tensors=moved)
-    entry.finish(after.tensors, gathered.mean.l2_norm())
+    entry.finish(after.tensors, gathered.mean.l2_norm(), optimizer.state())
 
 
 def _wait_for_sites(link: SiteLink, settings: FederationSettings) -> dict[int, str]:

@@ -55,6 +55,7 @@ class RunState:
     stage: str
     tensors: Tensors
     history: tuple[Mapping[str, Any], ...] = ()
+    server_state: bytes | None = None
 
 
 def open_registry(run: RunFolder) -> Registry:
@@ -129,6 +130,7 @@ class RunRecord:
             stage=finished.stage,
             tensors=read_adapter(self._registry, finished.adapter_digest),
             history=tuple(history(self._registry, self._run_id)),
+            server_state=finished.server_state,
         )
 
     def begin(self, number: int, stage: str, plan_digest: str) -> RoundEntry:
@@ -203,7 +205,9 @@ class RoundEntry:
             )
         return True
 
-    def finish(self, tensors: Tensors, update_norm: float) -> None:
+    def finish(
+        self, tensors: Tensors, update_norm: float, server_state: bytes | None = None
+    ) -> None:
         """Commit the round with this adapter: all that was taken with the code "ok" counts.
 
         Raises SiteRefused where one of those was revoked meanwhile; the round is abandoned then.
@@ -212,6 +216,7 @@ class RoundEntry:
             adapter=AdapterBlob.of(tensors),
             receipts=tuple(self._receipts.values()),
             update_norm=update_norm,
+            server_state=server_state,
         )
         try:
             finish_round(self._registry, self._place, outcome)

@@ -56,6 +56,7 @@ class SecureRound:
     roster: Roster
     context: str
     tune_s: float
+    enough: int  # adverts that end the tuning; 0 waits for all
     exchange_s: float
     max_norm: float
 
@@ -153,7 +154,8 @@ class _Exchange:
     def run(self, requests: Mapping[str, str]) -> SecureSum:
         """Raises TooFewSites, or MessageRefused where a rebuilt secret is not the right one."""
         half = SecureSumCoordinator(self._round.plan(), self._round.roster)
-        self._collect("tune", requests, KeyAdvert, half, self._round.tune_s)
+        enough = self._round.enough or len(requests)
+        self._collect("tune", requests, KeyAdvert, half, self._round.tune_s, enough)
         keys = half.close_adverts()
         sites = [advert.sender for advert in keys.adverts]
         self._ask("share-keys", dict.fromkeys(sites, keys.to_bytes()), SharedKeys, half)
@@ -194,19 +196,21 @@ class _Exchange:
         kind: type[SiteMessage],
         half: SecureSumCoordinator,
         wait_s: float,
+        enough: int = 0,
     ) -> None:
-        """Take the replies of one phase until all are there or its time is over."""
-        pending = dict(requests)
+        """Take the replies of one phase until all or enough are there, or its time is over."""
+        pending, taken = dict(requests), 0
         deadline = time.monotonic() + wait_s
-        while pending and time.monotonic() < deadline:
+        while pending and time.monotonic() < deadline and not 0 < enough <= taken:
             for request in list(pending):
                 reply = self._link.poll(request)
                 if reply is None:
                     continue
                 site = pending.pop(request)
                 values = self._take(site, reply, kind, half)
+                taken += values["code"] == "ok"
                 self._note(exchange, site, reply.num_bytes, values)
-            if pending:
+            if pending and not 0 < enough <= taken:
                 time.sleep(_POLL_S)
         for site in pending.values():
             self._note(exchange, site, 0, {"code": "late"})

@@ -13,6 +13,7 @@ from ophora_model.base import load_base
 from ophora_model.errors import Cancelled, NonFiniteLoss, PlanInvalid
 from ophora_model.patient_gradients import PatientGradients
 from ophora_model.presets import find_preset
+from ophora_model.proximal import Proximal
 from ophora_model.tuning import tune
 from ophora_privacy.errors import PatientsMiscounted
 from ophora_privacy.performance import PerformanceSettings
@@ -233,3 +234,29 @@ def test_the_average_of_the_iterates_is_what_the_adapter_ends_as(
         assert np.allclose(value, (ends[0][name] + ends[1][name]) / 2, atol=1e-7)
     with pytest.raises(PlanInvalid, match="average_decay"):
         _tuned(clips, plan, privacy(), small_spec, average_decay=1.5)
+
+
+def test_the_proximal_term_is_that_of_the_distance_to_the_adapter_that_was_sent(
+    cached_clips, round_plan, privacy, small_spec
+):
+    clips, plan = cached_clips(["p1", "p2"]), round_plan()
+
+    def moved(strength):
+        tuning = dataclasses.replace(plan.tuning, proximal=strength)
+        asked = dataclasses.replace(plan, tuning=tuning)
+        one = privacy(steps_per_round=8, sampling_rate=1.0)
+        adapter, _ = _tuned(clips, asked, one, small_spec, secret=b"a" * 32)
+        return sum(float((value**2).sum()) for value in adapter.values()) ** 0.5
+
+    free, pulled, held = moved(0.0), moved(0.3), moved(1000.0)
+    assert held < pulled < free
+
+
+def test_the_proximal_gradient_is_exact():
+    layer = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    pull = Proximal([layer], 0.5)
+    with torch.no_grad():
+        layer.add_(torch.tensor([2.0, -4.0]))
+    layer.grad = torch.tensor([10.0, 10.0])
+    pull.add()
+    assert torch.equal(layer.grad, torch.tensor([11.0, 8.0]))

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ophora_server.aggregation import AggregationSettings
 from ophora_server.errors import InvalidFederation
-from ophora_server.federation_settings import FederationSettings
+from ophora_server.federation_settings import FederationSettings, SecureSumSettings
 from plans import TUNING, make_federation, make_stage
 
 STACKED = replace(make_stage("p2ft", 2), stack_rank=2)
@@ -61,6 +62,11 @@ def test_a_stage_stacks_on_the_adapter_before_it() -> None:
         ("[quorum]", "quorum = 3\n[other]", "federation.other"),
         ("[[stages]]", "[stages]", "stages="),
         ("[adapter]", "[adapter.more]", "adapter.more"),
+        ('kind = "none"', 'kind = "lion"', "server_optimizer.kind='lion'"),
+        ('rule = "mean"', 'rule = "median"', "aggregation.rule='median'"),
+        ("enough_updates = 0", "enough_updates = 1", "enough_updates=1: must be 0 or >= min"),
+        ("enough_updates = 0", "enough_updates = 4", "enough_updates=4"),
+        ("proximal = 0.0", "proximal = -1", "proximal=-1"),
     ],
 )
 def test_names_what_is_wrong(tmp_path: Path, old: str, new: str, named: str) -> None:
@@ -80,6 +86,28 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         FederationSettings.read(path)
     with pytest.raises(InvalidFederation, match="can't be read"):
         FederationSettings.read(tmp_path)
+
+
+def test_what_needs_each_update_is_refused_where_only_their_sum_is_seen() -> None:
+    plain = make_federation(make_stage("tpt", 1), min_sites=3)
+    trimmed = AggregationSettings(rule="trimmed-mean")
+    assert replace(plain, aggregation=trimmed).aggregation == trimmed
+    with pytest.raises(InvalidFederation, match=r'aggregation\.rule.*must be "mean" with'):
+        replace(plain, aggregation=trimmed, secure_sum=SecureSumSettings())
+
+
+def test_optimizer_aggregation_and_the_pull_may_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "federation.toml"
+    plain = make_federation(make_stage("tpt", 2))
+    plain.write(path)
+    text = path.read_text()
+    for table in ("server_optimizer", "aggregation"):
+        before, _, rest = text.partition(f"[{table}]\n")
+        text = before + rest.partition("\n[")[1] + rest.partition("\n[")[2]
+    lines = text.splitlines(keepends=True)
+    path.write_text("".join(x for x in lines if not x.startswith(("proximal", "enough"))))
+    assert "kind" not in path.read_text()
+    assert FederationSettings.read(path) == plain
 
 
 def test_stages_come_in_order_and_a_missing_file_is_named(tmp_path: Path) -> None:
