@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -30,7 +31,15 @@ def run_parts(description: str | None, *, package: str, parts: Sequence[str]) ->
         module = importlib.import_module(f"{package}.{part}")
         with tempfile.TemporaryDirectory(prefix=f"{part}-") as name:
             found = module.measure(quick=arguments.quick, folder=Path(name), seed=arguments.seed)
+            _keep_pictures(Path(name), arguments.json)
         rows = [replace(goal, what=f"{part}: {goal.what}") for goal in found]
         sys.stderr.write(format_table(rows) + f"    {time.monotonic() - start_s:.0f} s\n")
         goals += rows
     return report(goals, arguments)
+
+
+def _keep_pictures(folder: Path, json: Path | None) -> None:
+    """Pictures that a part drew stay beside the figures."""
+    if json is not None:
+        for picture in folder.glob("*.png"):
+            shutil.copy(picture, json.with_name(f"{json.stem}-{picture.name}"))

@@ -1,4 +1,4 @@
-"""Measure privacy against its goals: the clipped step, accounting, secure sums, audits.
+"""Measure privacy against its goals: clipped steps, accounting, secure sums, audits, utility.
 
     python benchmarks/privacy.py [--quick] [--check] [--json FILE] [--only PART,...] [--seed 7]
 
@@ -9,7 +9,7 @@ import sys
 
 from parts import run_parts
 
-PARTS = ("steps", "accounting", "secure_sum", "audit")
+PARTS = ("steps", "accounting", "secure_sum", "audit", "utility")
 
 if __name__ == "__main__":
     sys.exit(run_parts(__doc__, package="privacy_parts", parts=PARTS))

@@ -11,15 +11,19 @@ frozen A), here without noise and without any clipping: noise has its own figure
 """
 
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from goals import Goal
 from ophora_curation.phases import PHASES
+from ophora_curation.process_pool import process_pool
 from ophora_model.adapter import Adapter, attach_adapter
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.aggregation import ffa_mean
@@ -41,6 +45,9 @@ CLIPS_A_DRAW = 2
 WITHIN = 0.05
 LEAST_MATCH = 0.70
 NO_CLIPPING = 1e6
+BASE, FEDERATED, POOLED = "base", "federated", "pooled"
+ALONE = tuple(f"site {number + 1} alone" for number in range(len(PATIENTS)))
+MATERIAL = "material.pt"
 AVERAGE_DECAY = 0.9  # the adapter of a round is the mean of some ten last iterates
 
 
@@ -89,16 +96,31 @@ class Site:
         return [clip for clip in self.clips if stage == "tpt" or clip.clip_id in self.clean]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What every training is given."""
+
+    panel: Panel
+    sites: Sequence[Site]
+
+    def group(self, name: str) -> list[Site]:
+        """Who trains together under this name."""
+        if name == POOLED:
+            clips = [clip for site in self.sites for clip in site.clips]
+            clean = frozenset().union(*(site.clean for site in self.sites))
+            return [Site(clips=clips, clean=clean)]
+        return list(self.sites) if name == FEDERATED else [self.sites[ALONE.index(name)]]
+
+
 @dataclass(slots=True, kw_only=True)
 class Bench:
-    """What every training shares."""
+    """What one training works with."""
 
     base: Base
     adapter: Adapter
     spec: AdapterSpec
     size: Size
     seed: int
-    panel: Panel
     zeros: Tensors = field(init=False)
 
     def __post_init__(self) -> None:
@@ -106,28 +128,44 @@ class Bench:
 
 
 def measure(*, quick: bool, folder: Path, seed: int) -> list[Goal]:
-    """Make clips, train each of the five, ask each for the same videos."""
+    """Make clips, train each of the five in a process of its own, ask each for the same videos."""
     size = QUICK if quick else FULL
-    bench = _prepare(size, seed)
-    sites = [_site(bench, number) for number in range(len(PATIENTS))]
-    pooled = Site(
-        clips=[clip for site in sites for clip in site.clips],
-        clean=frozenset().union(*(site.clean for site in sites)),
+    base = fresh_base()
+    panel = Panel.prepare(
+        base,
+        patients=size.judge_patients,
+        clips_each=size.clips_each,
+        epochs=size.judge_epochs,
+        seed=seed,
     )
-    found = {"base": _judge(bench, bench.zeros)}
-    for name, group in {
-        "federated": sites,
-        "pooled": [pooled],
-        **{f"site {number + 1} alone": [site] for number, site in enumerate(sites)},
-    }.items():
-        found[name] = _judge(bench, _train(bench, group, name))
-        _say(f"{name}: match {found[name].match:.3f}, distance {found[name].distance.value:.2f}")
-    return _goals(found)
+    sites = [_site(base, size, seed, number) for number in range(len(PATIENTS))]
+    torch.save(Material(panel=panel, sites=sites), folder / MATERIAL)
+    found: dict[str, Quality] = {}
+    with process_pool(os.cpu_count() or 1) as pool:
+        names = (FEDERATED, POOLED, *reversed(ALONE), BASE)  # the longest first
+        jobs = {pool.submit(_trained, name, size, seed, folder): name for name in names}
+        for job in as_completed(jobs):
+            name, quality = jobs[job], job.result()
+            found[name] = quality
+            _say(f"{name}: match {quality.match:.3f}, distance {quality.distance.value:.2f}")
+    return _goals({name: found[name] for name in (BASE, FEDERATED, POOLED, *ALONE)})
+
+
+def _trained(name: str, size: Size, seed: int, folder: Path) -> Quality:
+    """What videos the adapter of this name is worth."""
+    material: Material = torch.load(folder / MATERIAL, weights_only=False)
+    base = fresh_base()
+    assert base.transformer is not None
+    spec = AdapterSpec.of_preset(base.preset, seed=seed)
+    adapter = attach_adapter(base.transformer, spec)
+    bench = Bench(base=base, adapter=adapter, spec=spec, size=size, seed=seed)
+    tensors = bench.zeros if name == BASE else _train(bench, material.group(name), name)
+    return material.panel.ask(base, adapter, tensors, seeds=size.seeds, seed=seed)
 
 
 def _goals(found: dict[str, Quality]) -> list[Goal]:
-    fed, pooled = found["federated"], found["pooled"]
-    alone = [quality for name, quality in found.items() if name.endswith("alone")]
+    fed, pooled = found[FEDERATED], found[POOLED]
+    alone = [found[name] for name in ALONE]
     rows = [
         Goal(
             what="phase match, federated over pooled",
@@ -178,41 +216,20 @@ def _goals(found: dict[str, Quality]) -> list[Goal]:
     return rows
 
 
-def _prepare(size: Size, seed: int) -> Bench:
-    base = fresh_base()
-    assert base.transformer is not None
-    spec = AdapterSpec.of_preset(base.preset, seed=seed)
-    panel = Panel.prepare(
-        base,
-        patients=size.judge_patients,
-        clips_each=size.clips_each,
-        epochs=size.judge_epochs,
-        seed=seed,
-    )
-    return Bench(
-        base=base,
-        adapter=attach_adapter(base.transformer, spec),
-        spec=spec,
-        size=size,
-        seed=seed,
-        panel=panel,
-    )
-
-
-def _site(bench: Bench, number: int) -> Site:
+def _site(base: Base, size: Size, seed: int, number: int) -> Site:
     weights = np.ones(len(PHASES))
     weights[number :: len(PATIENTS)] = OFTEN
     clips = render(
-        bench.base.preset,
+        base.preset,
         prefix=f"site{number}",
         patients=PATIENTS[number],
-        clips_each=bench.size.clips_each,
-        seed=bench.seed + 100 * (number + 1),
+        clips_each=size.clips_each,
+        seed=seed + 100 * (number + 1),
         weights=list(weights / weights.sum()),
         overlay_share=OVERLAY_SHARE,
     )
     clean = frozenset(clip.clip_id for clip in clips if not clip.overlay)
-    return Site(clips=encode(bench.base, clips), clean=clean)
+    return Site(clips=encode(base, clips), clean=clean)
 
 
 def _train(bench: Bench, sites: Sequence[Site], name: str) -> Tensors:
@@ -280,12 +297,6 @@ def _plan(bench: Bench, stage: Stage, number: int, steps: int, rate: float) -> R
         ),
         privacy=privacy.to_dict(),
         code_version=importlib.metadata.version("ophora-federated"),
-    )
-
-
-def _judge(bench: Bench, tensors: Tensors) -> Quality:
-    return bench.panel.ask(
-        bench.base, bench.adapter, tensors, seeds=bench.size.seeds, seed=bench.seed
     )
 
 

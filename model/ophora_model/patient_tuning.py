@@ -21,6 +21,7 @@ from ophora_model.base import Base
 from ophora_model.errors import BaseMissing, Cancelled, NonFiniteLoss
 from ophora_model.latents import CachedClip
 from ophora_model.lean import lean
+from ophora_model.local_optimizer import local_optimizer
 from ophora_model.patient_draws import PatientDraws
 from ophora_model.patient_gradients import PatientGradients
 from ophora_model.proximal import Proximal
@@ -53,7 +54,7 @@ def tune_patients(
     """Gives the clipped change of each patient that the round draws, from `start`, once.
 
     The patients are drawn once, at `privacy.sampling_rate`; each gets `steps` steps of a fresh
-    AdamW. The adapter ends as it began. `secret` must not serve the same round twice. Raises
+    optimizer. The adapter ends as it began. `secret` must not serve the same round twice. Raises
     `NonFiniteLoss`, and `Cancelled` between two patients.
     """
     if base.transformer is None:
@@ -89,7 +90,7 @@ def tune_patients(
 
 
 class _LocalSteps:
-    """AdamW on one patient's clips, and how far it went."""
+    """Steps on one patient's clips, and how far they went."""
 
     def __init__(
         self, base: Base, adapter: Adapter, plan: RoundPlan, settings: PerformanceSettings
@@ -102,12 +103,7 @@ class _LocalSteps:
 
     def forget(self) -> None:
         """A fresh optimizer: its moments are the last patient's."""
-        self._optimizer = torch.optim.AdamW(
-            self._parameters,
-            lr=self._tuning.learning_rate,
-            betas=(self._tuning.beta1, self._tuning.beta2),
-            weight_decay=self._tuning.weight_decay,
-        )
+        self._optimizer = local_optimizer(self._parameters, self._tuning)
 
     def step(self, draws: PatientDraws, step: int, patient: str) -> float:
         """One step on the patient's clips; their mean loss."""

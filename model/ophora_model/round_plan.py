@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Stage = Literal["tpt", "p2ft"]
 STAGES: tuple[Stage, ...] = ("tpt", "p2ft")
+OPTIMIZERS = ("adamw", "sgd")
 RUN_ID = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
 LOCAL_NOISE: tuple[Mapping[str, Any], ...] = ({"kind": "local-noise"},)
 
@@ -36,7 +37,8 @@ class TuningPlan:
     to each GPU (section 3.2). With an `average_decay` above 0 a site's update ends at the average
     of its iterates, which forgets at that rate: less of the privacy noise, at no cost. A `proximal`
     above 0 pulls each step back to the adapter that was sent (FedProx, Li et al. 2020): for sites
-    that differ much or take many steps.
+    that differ much or take many steps. `optimizer` "sgd" takes plain steps: with one step a
+    patient and distributed noise a site gives gradients, and the coordinator's optimizer steps.
     """
 
     learning_rate: float
@@ -49,9 +51,11 @@ class TuningPlan:
     timestep_intervals: int = 1
     average_decay: float = 0.0
     proximal: float = 0.0
+    optimizer: str = "adamw"
 
     def __post_init__(self) -> None:
         check_number("tuning.average_decay", self.average_decay, low=0, high=0.9999)
+        check_choice("tuning.optimizer", self.optimizer, OPTIMIZERS)
         check_number("tuning.proximal", self.proximal, low=0, high=1000)
         check_number("tuning.learning_rate", self.learning_rate, low=0, high=1, low_open=True)
         check_whole("tuning.warmup_steps", self.warmup_steps, low=0)
@@ -71,8 +75,13 @@ class TuningPlan:
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> TuningPlan:
-        """The reverse of `to_dict`; refuses unknown keys, and missing ones but the last three."""
-        usual = {"timestep_intervals": 1, "average_decay": 0.0, "proximal": 0.0}
+        """The reverse of `to_dict`; refuses unknown keys, and missing ones without a default."""
+        usual = {
+            "timestep_intervals": 1,
+            "average_decay": 0.0,
+            "proximal": 0.0,
+            "optimizer": "adamw",
+        }
         filled = {**usual, **given} if isinstance(given, Mapping) else given
         check_keys("tuning", filled, tuple(field.name for field in fields(cls)))
         return cls(**given)

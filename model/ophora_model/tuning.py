@@ -1,7 +1,7 @@
 """Tuning at one site in one round: DP-SGD by patient over the adapter's B factors.
 
     secret, step -> patients by coin flips -> clips and draws of each -> a gradient a patient
-        -> each clipped, summed -> noise once -> AdamW -> average of the iterates
+        -> each clipped, summed -> noise once -> AdamW or SGD -> average of the iterates
 
 A patient's gradient is that of the mean loss over a few of the patient's clips and over several
 draws of noise for each, so a patient counts once however many clips and draws there are.
@@ -28,6 +28,7 @@ from ophora_model.base import Base
 from ophora_model.errors import BaseMissing, Cancelled, NonFiniteLoss
 from ophora_model.latents import CachedClip
 from ophora_model.lean import lean
+from ophora_model.local_optimizer import local_optimizer
 from ophora_model.patient_draws import PatientDraws
 from ophora_model.patient_gradients import PatientGradients, Places
 from ophora_model.proximal import Proximal
@@ -109,19 +110,14 @@ def tune(
 
 
 class _Descent:
-    """AdamW on noisy means, and the mean of where it has been."""
+    """Steps on noisy means, and the mean of where they have been."""
 
     def __init__(
         self, base: Base, adapter: Adapter, plan: RoundPlan, privacy: PrivacyPlan, decay: float
     ) -> None:
         self._plan, self._privacy, self._decay = plan, privacy, decay
         self._parameters = adapter.parameters()
-        self._optimizer = torch.optim.AdamW(
-            self._parameters,
-            lr=plan.tuning.learning_rate,
-            betas=(plan.tuning.beta1, plan.tuning.beta2),
-            weight_decay=plan.tuning.weight_decay,
-        )
+        self._optimizer = local_optimizer(self._parameters, plan.tuning)
         noise_source = torch.Generator(device=base.device)
         noise_source.manual_seed(int.from_bytes(os.urandom(8), "big") >> 1)
         shapes = [tuple(p.shape) for p in self._parameters]
