@@ -21,6 +21,7 @@ from ophora_deploy.joining_cli import (
     revoke,
     sites,
 )
+from ophora_deploy.page_cli import page, page_password
 from ophora_deploy.registry_cli import export, rounds, show, status, verify_log, withdraw_round
 from ophora_server.run_folder import RunFolder
 
@@ -45,6 +46,8 @@ app.command()(audit)
 app.command()(gate)
 app.command()(publish)
 app.command()(verify)
+app.command()(page)
+app.command("page-password")(page_password)
 
 RunPath = Annotated[Path, typer.Option("--run", help="Folder of the run, with federation.toml.")]
 

@@ -208,6 +208,7 @@ def test_a_revoked_site_is_not_counted_even_in_the_open_round(
     assert [entry["sites"] for entry in end.history] == [
         ["site-1", "site-2", "site-3"], ["site-1", "site-2"],
     ]  # fmt: skip
+    assert all(np.allclose(tensor, 13 / 3 + 2) for tensor in end.tensors.values())
     with open_registry(run) as registry:
         receipts = show(registry, settings.run_id, 2)["receipts"]
     assert [(each["site"], each["code"], each["counted"]) for each in receipts] == [
@@ -230,6 +231,8 @@ def test_a_missed_round_is_a_new_attempt_and_the_log_holds(tmp_path: Path, base:
     absent: dict[int, Answer | None] = {1: constant(1.0), 2: _nan, 3: _nan}
     with pytest.raises(QuorumMissed):
         run_rounds(FakeLink(absent), run, settings, base)
+    with open_registry(run) as registry:
+        assert show(registry, settings.run_id, 1)["state"] == "abandoned"
     run_rounds(FakeLink(dict.fromkeys((1, 2, 3), constant(1.0))), run, settings, base)
     with open_registry(run) as registry:
         found = show(registry, settings.run_id, 1)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -16,7 +17,15 @@ from ophora_server.registry.registry import Registry
 from ophora_server.registry.round_record import round_record, round_records
 from ophora_server.registry.rounds import find_round
 from ophora_server.registry.runs import find_run
-from ophora_server.registry.tables import APPROVALS, RECEIPTS, RELEASES, ROUNDS, RUNS, SITES
+from ophora_server.registry.tables import (
+    APPROVALS,
+    AUDIT_LOG,
+    RECEIPTS,
+    RELEASES,
+    ROUNDS,
+    RUNS,
+    SITES,
+)
 
 
 def status(registry: Registry) -> dict[str, Any]:
@@ -62,6 +71,23 @@ def show(registry: Registry, run: str, number: int) -> dict[str, Any]:
         return round_record(connection, row.id)
 
 
+def records(registry: Registry, run: str) -> list[dict[str, Any]]:
+    """Every planned round by number, as `show` gives one. Raises UnknownEntry."""
+    with registry.reading() as connection:
+        run_id = find_run(registry, connection, run).id
+        return list(round_records(connection, ROUNDS.c.run_id == run_id).values())
+
+
+def audit_tail(registry: Registry, most: int) -> list[dict[str, Any]]:
+    """The newest entries of the audit log, newest first; the chain is not checked.
+
+    An entry that was edited beyond reading has no event and no values.
+    """
+    query = select(AUDIT_LOG.c.seq, AUDIT_LOG.c.body).order_by(AUDIT_LOG.c.seq.desc())
+    with registry.reading() as connection:
+        return [_entry(row.seq, row.body) for row in connection.execute(query.limit(most))]
+
+
 def releases(registry: Registry, run: str) -> list[dict[str, Any]]:
     """The run's releases by round, with the sites' decisions. Raises UnknownEntry."""
     columns = (column for column in RELEASES.c if column.name != "round_id")
@@ -86,6 +112,19 @@ def history(registry: Registry, run: str) -> list[dict[str, Any]]:
         run_id = find_run(registry, connection, run).id
         is_finished = (ROUNDS.c.run_id == run_id) & (ROUNDS.c.state == "finished")
         return [_history_entry(each) for each in round_records(connection, is_finished).values()]
+
+
+def _entry(seq: int, body: str) -> dict[str, Any]:
+    try:
+        read = json.loads(body)
+        return {
+            "seq": seq,
+            "time": float(read["time"]),
+            "event": str(read["event"]),
+            "values": dict(read["values"]),
+        }
+    except (ValueError, TypeError, KeyError):
+        return {"seq": seq, "time": None, "event": None, "values": {}}
 
 
 def _history_entry(record: dict[str, Any]) -> dict[str, Any]:
