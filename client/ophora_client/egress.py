@@ -44,6 +44,7 @@ DECLINE_CODES = (
     "tuning",
     "version",
 )
+EXCHANGES = ("share-keys", "masked-input", "confirm", "unmask")  # of a secure sum, after tuning
 _MADE_HERE = object()
 
 

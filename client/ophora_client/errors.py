@@ -4,6 +4,7 @@ ClientError
   Declined             the site won't take part in this round; only its code leaves
   EgressRefused        an outgoing message holds what may not leave: nothing was sent
   TrainerUnavailable   the resident trainer doesn't answer: start it, or read its log
+  SentLogBroken        the record of what left is not what was written: nothing leaves until it is
   SiteMissing          there is no site in the folder: run `ophora site init`
   SiteExists           there is a site in the folder already: its key must not be replaced
   SiteInvalid          site.toml or site.key is not as it must be: correct the file
@@ -31,6 +32,10 @@ class EgressRefused(ClientError):
 
 class TrainerUnavailable(ClientError):
     """No trainer listens on the site's socket."""
+
+
+class SentLogBroken(ClientError):
+    """The log of sent messages was changed or cut; put the newest copy back."""
 
 
 class SiteMissing(ClientError):

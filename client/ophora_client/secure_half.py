@@ -21,7 +21,6 @@ from ophora_privacy.secure_sum.messages import (
     UnmaskRequest,
 )
 
-EXCHANGES = ("share-keys", "masked-input", "confirm", "unmask")
 CODE = "secure-sum"
 
 

@@ -10,6 +10,7 @@ from ophora_client.budget_cli import app as budget_app
 from ophora_client.deidentify_cli import deidentify
 from ophora_client.export_cli import export
 from ophora_client.review_cli import review
+from ophora_client.sent_cli import sent
 from ophora_client.site_report import report
 from ophora_client.tune_cli import tune
 
@@ -90,4 +91,5 @@ app.command()(export)
 app.command()(deidentify)
 app.command()(tune)
 app.command()(approve)
+app.command()(sent)
 app.add_typer(budget_app, name="budget")

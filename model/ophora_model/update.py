@@ -6,6 +6,7 @@ shared) it is linear in the weights' change, so sums and means of updates are ex
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,3 +76,12 @@ def check_tensors(tensors: Tensors, shapes: Shapes) -> None:
             )
         if not np.isfinite(value).all():
             raise AdapterMismatch(f"adapter tensor {name}: not finite; discard this update")
+
+
+def tensors_digest(tensors: Tensors) -> str:
+    """SHA-256 of names, types, shapes and values, in the order of the names, without a copy."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name}\0{value.dtype.str}\0{value.shape}\0".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    return digest.hexdigest()

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ophora_model.update import Shapes, Update
+from ophora_model.update import Shapes, Update, tensors_digest
 from ophora_server.aggregation import Aggregate, verify_update
 from ophora_server.errors import QuorumMissed, ReceiptRefused, UpdateRejected
 from ophora_server.federation_settings import QuorumSettings
 from ophora_server.receipts import ReceiptBook
 from ophora_server.run_folder import RunFolder
-from ophora_server.run_record import REFUSED, RoundEntry, tensors_digest
+from ophora_server.run_record import REFUSED, RoundEntry
 from ophora_server.site_link import SiteLink, SiteReply
 
 _POLL_S = 0.25

@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from ophora_model.update import Tensors
 from ophora_server.federation_settings import FederationSettings
 from ophora_server.registry.adapter_blob import AdapterBlob
@@ -227,13 +225,3 @@ class RoundEntry:
     def abandon(self, reason: str) -> None:
         """Close the attempt without a result; `reason` is a code."""
         abandon_round(self._registry, self._place, reason=reason)
-
-
-def tensors_digest(tensors: Tensors) -> str:
-    """SHA-256 of names, types, shapes and values, without a copy of them."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name]
-        digest.update(f"{name}\0{value.dtype.str}\0{value.shape}\0".encode())
-        digest.update(np.ascontiguousarray(value).data)
-    return digest.hexdigest()

@@ -13,6 +13,7 @@ from flwr.supercore.task_identity import TaskIdentity
 import plans
 from ophora_client import client_app
 from ophora_client.errors import Declined
+from ophora_client.sent_log import SentLog
 from ophora_client.site import init_site
 from ophora_client.trainer_channel import TrainerReply
 from ophora_model.adapter_spec import AdapterSpec
@@ -100,6 +101,26 @@ def test_an_update_leaves_in_the_schema(site: Path) -> None:
     assert content.config_records["status"]["code"] == "ok"
     assert dict(content.metric_records["metrics"]) == {"steps": 3.0}
     assert content.array_records["update"]["block.to_q"].numpy().sum() == 6
+
+
+def test_what_leaves_is_in_the_log_before(site: Path) -> None:
+    FakeChannel.reply = _reply({"block.to_q": np.ones((2, 3), np.float32)}, {"steps": 3})
+    _ask()
+    FakeChannel.reply = Declined("budget", "epsilon=9")
+    _ask()
+    _ask(RecordDict({"x": ConfigRecord({"plan": "/etc"})}))
+    messages = SentLog(site / "logs").messages()
+    assert [(each.asked, each.code) for each in messages] == [
+        ("train", "ok"), ("train", "budget"), ("train", "internal-error"),
+    ]  # fmt: skip
+    assert messages[0].about == {"run_id": PLAN.run_id, "stage": PLAN.stage, "round": PLAN.round}
+    assert messages[2].about == {}
+
+
+def test_what_cannot_be_noted_does_not_leave(site: Path) -> None:
+    (site / "logs" / "sent.jsonl").mkdir(parents=True)
+    FakeChannel.reply = _reply({"block.to_q": np.ones((2, 3), np.float32)}, {"steps": 3})
+    assert dict(_ask().config_records["status"]) == {"code": "internal-error"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,144 @@
+"""The page, its parts as fragments that it asks for again, its login and logout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ophora_server.desk import words
+from ophora_server.desk.access import Address, cookie_name, session_of
+from ophora_server.desk.board import Board
+from ophora_server.desk.chart import HEIGHT, WIDTH
+from ophora_server.desk.login import Login
+from ophora_server.desk.release_folders import PICTURE_TYPES
+from ophora_server.desk.sessions import Sessions
+
+_STATIC = {
+    "page.js": "text/javascript",
+    "page.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
+_MOST_BODY_BYTES = 8192
+_FILTERS = (
+    words.moment,
+    words.iso,
+    words.ago,
+    words.duration,
+    words.size,
+    words.figure,
+    words.short,
+)
+
+
+def page_router(board: Board) -> APIRouter:
+    """What is to be seen; all of it is GET and changes nothing."""
+    router = APIRouter()
+    render = _renderer()
+
+    @router.get("/", response_class=HTMLResponse)
+    def index() -> str:
+        values = {name: value for part in board.parts.values() for name, value in part().items()}
+        return render("page.html", run_id=board.run_id(), parts=list(board.parts), **values)
+
+    @router.get("/parts/{name}", response_class=HTMLResponse)
+    def part(name: str) -> Response:
+        read = board.parts.get(name)
+        if read is None:
+            return Response(status_code=404)
+        return HTMLResponse(render(f"parts/{name}.html", **read()))
+
+    @router.get("/pictures/{digest}/{number}")
+    def picture(digest: str, number: int) -> Response:
+        path = board.picture(digest, number) if number >= 0 else None
+        if path is None:
+            return Response(status_code=404)
+        return FileResponse(path, media_type=PICTURE_TYPES[path.suffix.lower()])
+
+    @router.get("/static/{name}")
+    def asset(name: str) -> Response:
+        if name not in _STATIC:
+            return Response(status_code=404)
+        body = files("ophora_server.desk").joinpath("static", name).read_bytes()
+        return Response(body, media_type=_STATIC[name])
+
+    return router
+
+
+def login_router(login: Login, sessions: Sessions, address: Address) -> APIRouter:
+    """The way in and out."""
+    router = APIRouter()
+    render = _renderer()
+
+    @router.get("/login", response_class=HTMLResponse)
+    def ask() -> str:
+        return render("login.html", trouble="")
+
+    @router.post("/login")
+    async def enter(request: Request) -> Response:
+        caller = request.client.host if request.client else ""
+        password = await _password(request)
+        answer = await run_in_threadpool(login.attempt, password, caller)
+        if not answer.is_right:
+            wait_s = max(1, math.ceil(answer.wait_s))
+            trouble = f"That did not work. The next try is looked at in {words.duration(wait_s)}."
+            html = render("login.html", trouble=trouble)
+            return HTMLResponse(html, 403, headers={"Retry-After": str(wait_s)})
+        response = RedirectResponse("/", status_code=303)
+        response.set_cookie(
+            cookie_name(address.port),
+            sessions.open(),
+            httponly=True,
+            samesite="strict",
+            secure=address.is_tls,
+            path="/",
+        )
+        return response
+
+    @router.post("/logout")
+    def leave(request: Request) -> Response:
+        sessions.close(session_of(request.headers, address.port))
+        response = RedirectResponse("/login", status_code=303)
+        response.delete_cookie(cookie_name(address.port), path="/")
+        return response
+
+    return router
+
+
+async def _password(request: Request) -> str:
+    """The form's field; empty where the body is not such a form."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_BODY_BYTES:
+            return ""
+    try:
+        return parse_qs(body.decode("ascii"), max_num_fields=2).get("password", [""])[0]
+    except ValueError:
+        return ""
+
+
+def _renderer() -> Callable[..., str]:
+    environment = Environment(
+        loader=PackageLoader("ophora_server.desk", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update({each.__name__: each for each in _FILTERS})
+    environment.globals.update(
+        budget=words.budget, blank=words.NONE, chart_width=WIDTH, chart_height=HEIGHT
+    )
+
+    def render(name: str, **values: Any) -> str:
+        return environment.get_template(name).render(**values)
+
+    return render
