@@ -16,7 +16,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import Any, Literal, Self
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ophora_client.errors import SiteInvalid
-from ophora_model.draft import write_whole
+from ophora_model.draft import write_private, write_whole
 from ophora_model.errors import AdapterMismatch, BaseMissing, PlanInvalid
 from ophora_model.release import Release, read_release
 from ophora_model.strict import check_choice
@@ -54,7 +53,7 @@ class IdentityKey:
         if not path.exists():
             if public.exists():
                 raise SiteInvalid("identity.key is gone: restore it from the site's backup")
-            _write_key(path, Ed25519PrivateKey.generate().private_bytes_raw())
+            write_private(path, Ed25519PrivateKey.generate().private_bytes_raw())
         seed = path.read_bytes()
         if len(seed) != _KEY_BYTES:
             raise SiteInvalid(
@@ -158,11 +157,3 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _hash(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_bytes(document)).hexdigest()
-
-
-def _write_key(path: Path, seed: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(seed)
-        file.flush()
-        os.fsync(file.fileno())

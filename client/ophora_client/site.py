@@ -9,7 +9,6 @@ it; it is written once, readable by its owner only, and never replaced, since ne
 patient's budget.
 """
 
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from ophora_client.site_settings import (
 )
 from ophora_curation.settings import CurationPaths
 from ophora_curation.store.identity import KEY_BYTES
-from ophora_model.draft import write_whole
+from ophora_model.draft import write_private, write_whole
 from ophora_model.round_plan import RUN_ID
 from ophora_privacy.ledger import Ledger
 
@@ -149,7 +148,7 @@ def init_site(
     folders = (site.clips_dir, site.held_dir, site.certificates_dir, site.cache_dir, site.logs_dir)
     for path in folders:
         path.mkdir(exist_ok=True, mode=0o700)
-    _write_key(folder / "site.key")
+    write_private(folder / "site.key", secrets.token_bytes(KEY_BYTES))
     # here and nowhere else: a trainer that made a missing ledger would forget what was spent
     site.open_ledger(must_exist=False)
     write_whole(folder / "policy.toml", policy.encode())
@@ -163,11 +162,3 @@ def _read_text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         message = f"{path}: can't be read as UTF-8 text ({type(error).__name__}); correct it"
         raise SiteInvalid(message) from error
-
-
-def _write_key(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ophora_deploy.errors import ProvisioningFailed
+from ophora_model.draft import write_private
 
 _CLOCK_SKEW = datetime.timedelta(minutes=10)
 
@@ -67,8 +68,8 @@ def make_server_identity(
     certificate = _certificate(
         "ophora coordinator", server_key, days=days, issuer=(authority, authority_key), hosts=hosts
     )
-    _write_private(folder / "ca.key", _pem(authority_key))
-    _write_private(identity.key, _pem(server_key))
+    write_private(folder / "ca.key", _pem(authority_key))
+    write_private(identity.key, _pem(server_key))
     identity.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     identity.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     return identity
@@ -89,7 +90,7 @@ def make_node_key(folder: Path) -> NodeKey:
     public = key.public_key().public_bytes(
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
-    _write_private(pair.private, private)
+    write_private(pair.private, private)
     pair.public.write_bytes(public + b"\n")
     return pair
 
@@ -97,7 +98,7 @@ def make_node_key(folder: Path) -> NodeKey:
 def make_secret(path: Path) -> Path:
     """32 random bytes that only this user can read; an old file is kept."""
     if not path.exists():
-        _write_private(path, os.urandom(32))
+        write_private(path, os.urandom(32))
     return path
 
 
@@ -163,10 +164,3 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Readable by its owner from the first moment."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)

@@ -29,6 +29,18 @@ def write_whole(path: Path, payload: bytes) -> None:
         part.write_bytes(payload)
 
 
+def write_private(path: Path, payload: bytes) -> None:
+    """A new file that its owner alone may read, from its first moment; on the disk on return.
+
+    Raises FileExistsError where there is one: a key is never written over.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(payload)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def sync(path: Path) -> None:
     """Waits until a file's content, or a folder's names, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -10,7 +10,6 @@ kind of document; the same form carries policies, approvals and the list of a re
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Collection, Mapping
@@ -20,7 +19,7 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ophora_model.draft import write_whole
+from ophora_model.draft import write_private, write_whole
 from ophora_model.errors import ModelError, PlanInvalid
 from ophora_model.strict import check_keys, check_number, check_whole
 from ophora_privacy.errors import RecordRefused
@@ -177,7 +176,8 @@ class CoordinatorKey:
         if not path.exists():
             if public.exists():
                 raise InvalidFederation(f"{path.name} is gone: restore it from your backup")
-            _write_key(path, Ed25519PrivateKey.generate().private_bytes_raw())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_private(path, Ed25519PrivateKey.generate().private_bytes_raw())
         made = cls.open(path)
         if not public.exists():
             write_whole(public, f"{made.public_key}\n".encode("ascii"))
@@ -242,13 +242,3 @@ def read_public_key(path: Path) -> str:
     if not HASH.fullmatch(text):
         raise RecordInvalid(f"{path.name}: must hold 64 lower-case hexadecimal digits")
     return text
-
-
-def _write_key(path: Path, seed: bytes) -> None:
-    """Readable by its owner from the first moment."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(seed)
-        file.flush()
-        os.fsync(file.fileno())

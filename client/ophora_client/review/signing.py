@@ -9,7 +9,6 @@ not signed, so what is found is a tier that differs from what curation recorded.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from ophora_client.errors import SiteInvalid
 from ophora_curation.store.manifest import Manifest
 from ophora_curation.store.records import ClipRow, Tier
 from ophora_curation.store.review import Review, concerns
-from ophora_model.draft import write_whole
+from ophora_model.draft import write_private, write_whole
 
 _KEY_BYTES = 32
 
@@ -60,7 +59,7 @@ class ReviewKey:
             if (folder / "review.pub").exists() or (folder / "review.head").exists():
                 message = "review.key is gone: restore it from the site's backup"
                 raise SiteInvalid(message)
-            _write_key(path, Ed25519PrivateKey.generate().private_bytes_raw())
+            write_private(path, Ed25519PrivateKey.generate().private_bytes_raw())
         seed = path.read_bytes()
         if len(seed) != _KEY_BYTES:
             message = f"review.key has {len(seed)} bytes: must be {_KEY_BYTES}; restore it"
@@ -173,11 +172,3 @@ def _tier_faults(
             wanted = made[-1].tier_after
         if clip.tier != wanted:
             yield Fault(what="tier", review=0, clip_id=clip.clip_id)
-
-
-def _write_key(path: Path, seed: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(seed)
-        file.flush()
-        os.fsync(file.fileno())

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import re
 import secrets
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from ophora_deploy.checked_app import bundle_hash
 from ophora_deploy.errors import JoiningFailed
 from ophora_deploy.joining.kit import NAME, SiteKit
 from ophora_deploy.joining.request import JoinRequest
-from ophora_model.draft import write_whole
+from ophora_model.draft import write_private, write_whole
 from ophora_server.release_policy import SITE_CODE, CoordinatorKey
 from ophora_server.run_folder import RunFolder
 
@@ -160,9 +159,7 @@ class Members:
     def _write_private(self, path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        write_private(path, content)
 
 
 def _check_address(address: str, certificate: Path) -> None:
