@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import socket
 import ssl
@@ -29,6 +28,7 @@ from ophora_server.generator.caller import is_loopback
 from ophora_server.registry.errors import RegistryError
 
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_ANYWHERE = frozenset({"0.0.0.0", "::"})  # what to listen on, not what to be called
 _LOG = logging.getLogger("ophora.desk")
 
 
@@ -52,7 +52,7 @@ class Listening:
 
     def names(self) -> frozenset[str]:
         """What browsers may call it. Raises PageRefused where the certificate can't be used."""
-        named = {f"[{self.host}]" if ":" in self.host else self.host}
+        named = set() if self.host in _ANYWHERE else {_bracketed(self.host)}
         if is_loopback(self.host):
             named |= _LOOPBACK_NAMES
         if self.certificate is not None and self.key is not None:
@@ -112,10 +112,15 @@ def serve(
             ssl_certfile=listening.certificate,
             ssl_keyfile=listening.key,
         )
-        shown = f"[{listening.host}]" if ":" in listening.host else listening.host
+        shown = min(names) if listening.host in _ANYWHERE else _bracketed(listening.host)
         announce(f"{address.scheme}://{shown}:{address.port}/")
         with contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def _bracketed(host: str) -> str:
+    """As a URL writes it."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _listen(listening: Listening) -> socket.socket:
@@ -143,7 +148,5 @@ def _certified_names(certificate: Path, key: Path) -> set[str]:
             " certificate with its names and its key without a passphrase"
         ) from error
     names = {str(name) for name in found.get_values_for_type(x509.DNSName)}
-    for address in found.get_values_for_type(x509.IPAddress):
-        is_six = isinstance(address, ipaddress.IPv6Address)
-        names.add(f"[{address}]" if is_six else str(address))
+    names.update(_bracketed(str(each)) for each in found.get_values_for_type(x509.IPAddress))
     return names

@@ -67,8 +67,9 @@ def short(digest: str | None) -> str:
 
 def budget(epsilon: float | None, delta: float | None, last_contact: float | None) -> str:
     """What a site states of its patients' budget."""
-    if epsilon is not None and delta is not None:
-        return f"\u03b5 {figure(epsilon)}, \u03b4 {figure(delta)}"
-    if epsilon is not None:
+    if epsilon is None:
+        return "not heard from yet" if last_contact is None else "states no bound"
+    if delta is None:
         return f"\u03b5 {figure(epsilon)}, \u03b4 not stated"
-    return "not heard from yet" if last_contact is None else "states no bound"
+    # a hyphen and blanks at which no line is broken
+    return f"\u03b5\u00a0{figure(epsilon)}, \u03b4\u00a0{figure(delta)}".replace("-", "\u2011")

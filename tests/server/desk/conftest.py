@@ -108,6 +108,12 @@ def serving() -> Callable[..., AbstractContextManager[Running]]:
     return page_server
 
 
+@pytest.fixture
+def filling() -> Callable[..., RunFolder]:
+    """`fill`, for a test that says where."""
+    return fill
+
+
 @contextmanager
 def page_server(
     run: RunFolder, password: PasswordHash, clock: Clock | None = None
@@ -178,6 +184,7 @@ def take(entry, site: str, number: int) -> None:
     entry.sent(site, 400_000)
     metrics = {"update_norm": 0.4}
     if site != "site-c":
-        metrics |= {"epsilon": 1.25 * number, "delta": 1e-5, "loss": 0.5 / number + 0.2}
+        loss = 0.5 / number + (0.2 if site == "site-a" else 0.26)
+        metrics |= {"epsilon": 1.25 * number, "delta": 1e-5, "loss": loss}
     digest = f"{number:063d}{SITES.index(site)}"
     entry.take(site, "ok", num_bytes=200_000, update_digest=digest, metrics=metrics)

@@ -77,10 +77,9 @@ def test_the_round_is_seen_and_parts_refresh_when_the_registry_changes(
         record = RunRecord(registry, "run-1")
         entry = record.begin(4, "p2ft", "0" * 64)
         entry.take("site-c", "budget", num_bytes=40)
-    page.wait_for_function("document.querySelector('#live').innerText.includes('Attempt 2')")
+    page.wait_for_function("() => document.querySelector('#live').innerText.includes('Attempt 2')")
     assert "site-c budget" in " ".join(page.inner_text("#live").split())
-    page.wait_for_function("document.querySelector('#audit td:nth-child(3)').innerText !== ''")
-    page.wait_for_function("document.querySelector('#audit').innerText.includes('budget')")
+    page.wait_for_function("() => document.querySelector('#audit').innerText.includes('budget')")
     assert page.evaluate("document.querySelector('#older-entries').open")
     assert page.evaluate("document.activeElement.closest('#older-entries') !== null")
     assert watched.complaints == []
