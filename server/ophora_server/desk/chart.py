@@ -89,7 +89,9 @@ def line_chart(title: str, series: Series, *, label: Callable[[float], str]) -> 
     if not values:
         return None
     low, high = min(values), max(values)
-    scale = _Scale.over(0.0 if 0 <= low < 0.6 * high or low == high else low, high)
+    if low == high or 0 <= low < 0.6 * high:
+        low, high = min(0.0, low), max(0.0, high)
+    scale = _Scale.over(low, high)
     first, last = _range(series)
     lines, dots = [], []
     for number, (name, by_round) in enumerate(series.items()):

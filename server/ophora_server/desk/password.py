@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ophora_model.draft import sync
+from ophora_model.draft import draft_of, write_private
 from ophora_server.desk.errors import PageRefused
 
 PASSWORD_FILE = "page.password"
@@ -59,16 +58,9 @@ class PasswordHash:
 
     def write(self, path: Path) -> None:
         """Replace the file whole; it never lies there readable by others."""
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        part.unlink(missing_ok=True)
-        try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                json.dump(asdict(self), file, sort_keys=True)
-            sync(part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with draft_of(path) as part:
+            part.unlink(missing_ok=True)  # of a process that died
+            write_private(part, json.dumps(asdict(self), sort_keys=True).encode())
 
     def matches(self, password: str) -> bool:
         """Whether it is this password, in a time that doesn't tell how much of it is right."""

@@ -46,8 +46,8 @@ def size(num_bytes: float | None) -> str:
     """In decimal units."""
     if num_bytes is None:
         return NONE
-    for unit in ("B", "kB", "MB", "GB"):
-        if num_bytes < 999.5 or unit == "GB":
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if num_bytes < 999.5 or unit == "TB":
             break
         num_bytes /= 1000
     return f"{num_bytes:.0f} {unit}" if unit == "B" else f"{num_bytes:.3g} {unit}"

@@ -14,6 +14,7 @@ from ophora_server.desk.login import LONGEST_WAIT_S, Login
 from ophora_server.desk.password import PasswordHash
 from ophora_server.desk.server import Listening
 from ophora_server.desk.sessions import SESSION_S, Sessions
+from ophora_server.run_record import open_registry
 
 PARTS = ("live", "sites", "rounds", "charts", "releases", "audit")
 RIGHT = "correct horse battery"
@@ -181,6 +182,15 @@ def test_no_path_and_no_reason_is_shown(browser: httpx.Client, running) -> None:
     assert "stopped" in shown
     assert str(running.run.path) not in shown
     assert "secret" not in shown
+
+
+def test_a_log_that_was_edited_is_said_not_to_verify(browser: httpx.Client, running) -> None:
+    with open_registry(running.run) as registry, registry.database.writing() as connection:
+        connection.exec_driver_sql("UPDATE audit_log SET body = '[' WHERE seq > 10")
+    shown = browser.get("/parts/audit").text
+    assert "does not verify" in shown
+    assert "verify-log" in shown
+    assert "unreadable" in shown
 
 
 def test_a_registry_that_can_not_be_read_is_said_without_paths(

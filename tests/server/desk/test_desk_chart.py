@@ -14,7 +14,9 @@ def test_a_line_runs_from_edge_to_edge_inside_its_axis() -> None:
     assert all(0 <= dot.y <= HEIGHT for dot in made.dots)
 
 
-@pytest.mark.parametrize("values", [{4: 0.0}, {4: 1e-9}, {1: 2.0, 2: 2.0}, {1: -1.0, 2: 1.0}])
+@pytest.mark.parametrize(
+    "values", [{4: 0.0}, {4: 1e-9}, {1: 2.0, 2: 2.0}, {1: -1.0, 2: 1.0}, {3: -1.0}]
+)
 def test_one_value_and_equal_ones_are_drawn(values: dict[int, float]) -> None:
     for made in (
         line_chart("x", {"x": values}, label=figure),

@@ -85,10 +85,12 @@ def test_the_round_is_seen_and_parts_refresh_when_the_registry_changes(
     assert watched.complaints == []
 
 
-def test_nothing_is_asked_of_any_other_host(watched: Watched, running) -> None:
-    watched.page.wait_for_timeout(3500)
+def test_no_other_host_is_asked_and_what_is_the_same_stays(watched: Watched, running) -> None:
+    watched.page.evaluate("document.querySelector('#rounds table').dataset.kept = 'yes'")
+    watched.page.wait_for_timeout(10_500)
     assert [url for url in watched.requested if not url.startswith(running.home)] == []
-    assert any(url.endswith("/parts/live") for url in watched.requested)
+    assert any(url.endswith("/parts/rounds") for url in watched.requested)
+    assert watched.page.evaluate("document.querySelector('#rounds table').dataset.kept") == "yes"
     assert watched.complaints == []
 
 

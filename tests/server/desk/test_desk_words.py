@@ -5,7 +5,7 @@ from ophora_server.desk import words
 
 @pytest.mark.parametrize(
     ("num_bytes", "said"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (999_900, "1 MB"), (2.5e12, "2.5e+03 GB")],
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (999_900, "1 MB"), (2.5e12, "2.5 TB")],
 )
 def test_sizes(num_bytes: float, said: str) -> None:
     assert words.size(num_bytes) == said

@@ -9,34 +9,37 @@ function say(text, kind) {
   link.className = `link ${kind}`;
 }
 
-function swap(place, html) {
+function swap(place, fresh) {
   const open = [...place.querySelectorAll("details[open]")].map((each) => each.id);
-  const focused = place.contains(document.activeElement) && document.activeElement.closest("details");
-  place.innerHTML = html; // escaped by the server's template
+  const focused = [...place.querySelectorAll("a, summary")].indexOf(document.activeElement);
+  place.replaceChildren(...fresh.childNodes);
   for (const id of open) {
     const details = document.getElementById(id);
     if (details) details.open = true;
   }
-  if (focused) document.getElementById(focused.id)?.querySelector("summary").focus();
+  place.querySelectorAll("a, summary")[focused]?.focus({ preventScroll: true });
 }
 
-async function refresh(place, last) {
-  let html = last;
+async function refresh(place, known) {
   try {
     if (!document.hidden) {
       const response = await fetch(`/parts/${place.dataset.part}`, { redirect: "error" });
       if (response.status === 401) return location.assign("/login");
       if (!response.ok) throw new Error(await response.text());
-      html = await response.text();
-      if (html !== last) swap(place, html);
+      const fresh = place.cloneNode(false);
+      fresh.innerHTML = await response.text(); // escaped by the server's template
+      if (!fresh.isEqualNode(known)) {
+        known = fresh.cloneNode(true);
+        swap(place, fresh);
+      }
       say("refreshes by itself", "");
     }
   } catch {
     say("no answer, shows what was last known", "bad");
   }
-  setTimeout(refresh, 1000 * Number(place.dataset.every), place, html);
+  setTimeout(refresh, 1000 * Number(place.dataset.every), place, known);
 }
 
 for (const place of document.querySelectorAll("[data-part]")) {
-  setTimeout(refresh, 1000 * Number(place.dataset.every), place, "");
+  setTimeout(refresh, 1000 * Number(place.dataset.every), place, place.cloneNode(true));
 }
