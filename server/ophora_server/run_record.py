@@ -10,6 +10,7 @@ a password, so it is not in federation.toml.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import os
 import time
 from collections.abc import Mapping
@@ -43,6 +44,7 @@ from ophora_server.run_folder import RunFolder
 
 URL_VARIABLE = "OPHORA_REGISTRY_URL"
 REFUSED = "refused"
+_PACKAGE = "ophora-federated"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +200,8 @@ class RoundEntry:
             note_contact(
                 self._registry,
                 site,
+                # a site of another version declines the plan
+                software=importlib.metadata.version(_PACKAGE) if code == OK else None,
                 budget_epsilon=spent.get("epsilon"),
                 budget_delta=spent.get("delta"),
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,7 @@ def test_a_run_goes_on_from_its_last_finished_round(run: RunFolder, registry: Re
     assert rounds_done(run, SETTINGS) == 1
     budgets = {site["code"]: site["budget_epsilon"] for site in sites(registry)}
     assert budgets == {"a": 2.0, "b": 2.0}
+    assert {site["software"] for site in sites(registry)} == {version("ophora-federated")}
     assert verify(registry).holds
 
 
