@@ -288,7 +288,14 @@ class _Study:
             updates = []
             for site in self.sites:
                 self.adapter.write(tensors)
-                tune(self.base, self.adapter, site, plan, privacy, average_decay=0.5)
+                tune(
+                    self.base,
+                    self.adapter,
+                    site,
+                    plan,
+                    privacy,
+                    average_decay=tuning.average_decay,
+                )
                 updates.append(Update(tensors=self.adapter.read()) - Update(tensors=tensors))
             mean = ffa_mean(updates, [1.0] * len(updates))
             tensors = (Update(tensors=tensors) + mean).tensors

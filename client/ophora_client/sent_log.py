@@ -90,8 +90,9 @@ class SentLog:
             }
             digest = _hash(body)
             line = json.dumps({**body, "hash": digest}, sort_keys=True, allow_nan=False) + "\n"
-            with self._log.open("a", encoding="ascii") as file:
-                file.write(line)
+            with self._log.open("a+b") as file:
+                file.truncate(self._whole())
+                file.write(line.encode())
                 file.flush()
                 os.fsync(file.fileno())
             write_whole(self._head, f"{body['seq']} {digest}\n".encode())
@@ -113,7 +114,13 @@ class SentLog:
         return found
 
     def _lines(self) -> list[str]:
-        return self._log.read_text(encoding="ascii").splitlines() if self._log.exists() else []
+        if not self._log.exists():
+            return []
+        return self._log.read_bytes()[: self._whole()].decode("ascii", "replace").splitlines()
+
+    def _whole(self) -> int:
+        """Bytes up to the last line's end: what was torn after it never left."""
+        return self._log.read_bytes().rfind(b"\n") + 1 if self._log.exists() else 0
 
     def _last(self) -> SentMessage | None:
         """The last line, held against the head; the whole chain is for `messages`."""

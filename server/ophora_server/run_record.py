@@ -14,13 +14,14 @@ import importlib.metadata
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from ophora_model.update import Tensors
 from ophora_server.federation_settings import FederationSettings
 from ophora_server.registry.adapter_blob import AdapterBlob
-from ophora_server.registry.errors import SiteRefused
+from ophora_server.registry.errors import SiteRefused, UnknownEntry
 from ophora_server.registry.finished import (
     RoundOutcome,
     finish_round,
@@ -88,11 +89,10 @@ def rounds_done(run: RunFolder, settings: FederationSettings) -> int:
     """How many rounds of the run are finished; 0 where it was never started."""
     if not has_registry(run):
         return 0
-    with open_registry(run) as registry:
-        if not registry.has_run(settings.run_id):
-            return 0
+    with open_registry(run) as registry, suppress(UnknownEntry):
         finished = last_finished(registry, settings.run_id)
         return 0 if finished is None else finished.number
+    return 0
 
 
 class RunRecord:

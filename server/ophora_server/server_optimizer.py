@@ -19,7 +19,7 @@ from ophora_model.update import Tensors
 from ophora_server.registry.adapter_blob import AdapterBlob
 
 OPTIMIZERS = ("none", "momentum", "adam")
-_STEPS, _FIRST, _SECOND = "steps", "first/", "second/"
+_STEPS, _FIRST, _SECOND = "steps/", "first/", "second/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +54,17 @@ class ServerOptimizerSettings:
 class ServerOptimizer:
     """One stage's optimizer, gone on with from the `state` of the round before; None starts it.
 
-    Raises `PlanInvalid` on a state that is not safetensors.
+    So does the state of another kind, whose moments mean something else. Raises `PlanInvalid` on a
+    state that is not safetensors.
     """
 
     def __init__(self, settings: ServerOptimizerSettings, state: bytes | None = None) -> None:
         self._settings = settings
         held = AdapterBlob.read(state).tensors() if state is not None else {}
-        self._steps = float(held[_STEPS][0]) if _STEPS in held else 0.0
+        self._counter = _STEPS + settings.kind
+        if self._counter not in held:
+            held = {}
+        self._steps = float(held[self._counter][0]) if held else 0.0
         self._first = _under(held, _FIRST)
         self._second = _under(held, _SECOND)
 
@@ -91,7 +95,7 @@ class ServerOptimizer:
         if self._settings.kind == "none":
             return None
         held: Tensors = {
-            _STEPS: np.array([self._steps], np.float32),
+            self._counter: np.array([self._steps], np.float32),
             **{_FIRST + name: value for name, value in self._first.items()},
             **{_SECOND + name: value for name, value in self._second.items()},
         }

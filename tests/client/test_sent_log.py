@@ -84,6 +84,16 @@ def test_a_crash_between_line_and_head_is_no_fault(log: SentLog, tmp_path: Path)
     assert len(log.messages()) == 5
 
 
+def test_a_line_that_a_crash_tore_never_left_and_is_written_over(
+    log: SentLog, tmp_path: Path
+) -> None:
+    with (tmp_path / "sent.jsonl").open("a") as file:
+        file.write('{"about": {"run')
+    assert len(log.messages()) == 3
+    log.note("train", ABOUT, outgoing_decline("hours"))
+    assert [message.code for message in log.messages()][-1] == "hours"
+
+
 def test_the_command_shows_them_and_fails_on_a_changed_log(tmp_path: Path) -> None:
     site = init_site(tmp_path / "site", code="a")
     log = SentLog(site.logs_dir)

@@ -46,6 +46,15 @@ def test_none_adds_the_mean_and_keeps_nothing() -> None:
     assert optimizer.state() is None
 
 
+def test_the_state_of_another_kind_starts_it_anew() -> None:
+    momentum = ServerOptimizer(ServerOptimizerSettings(kind="momentum"))
+    momentum.step({"layer": MEANS[0]})
+    adam = ServerOptimizerSettings(kind="adam")
+    moved = ServerOptimizer(adam, momentum.state()).step({"layer": MEANS[1]})
+    fresh = ServerOptimizer(adam).step({"layer": MEANS[1]})
+    assert np.array_equal(moved["layer"], fresh["layer"])
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [

@@ -58,10 +58,10 @@ class Board:
         registry = self._opened()
         if registry is None:
             return ""
+        runs = [str(run["run"]) for run in reports.status(registry)["runs"]]
         if self._named:
-            return self._named if registry.has_run(self._named) else ""
-        runs = reports.status(registry)["runs"]
-        return str(runs[-1]["run"]) if runs else ""
+            return self._named if self._named in runs else ""
+        return runs[-1] if runs else ""
 
     def live(self) -> dict[str, Any]:
         """Where the run stands now."""

@@ -27,7 +27,7 @@ from ophora_server.registry.blobs import BlobStore, Swept
 from ophora_server.registry.database import WAIT_S, Database
 from ophora_server.registry.errors import RegistryUnavailable
 from ophora_server.registry.schema import upgrade_database
-from ophora_server.registry.tables import ADAPTERS, FEDERATIONS, RUNS, SERVER_STATES
+from ophora_server.registry.tables import ADAPTERS, FEDERATIONS, SERVER_STATES
 
 DATABASE_FILE = "registry.sqlite"
 
@@ -113,14 +113,6 @@ class Registry:
         """One entry of the audit log by itself."""
         with self.writing() as transaction:
             transaction.audit(event, **values)
-
-    def has_run(self, run: str) -> bool:
-        """Whether a run of this name was ever opened."""
-        query = select(RUNS.c.id).where(
-            RUNS.c.federation_id == self.federation_id, RUNS.c.name == run
-        )
-        with self.reading() as connection:
-            return connection.scalar(query) is not None
 
     def sweep(self) -> Swept:
         """Take away the blobs that no row names: what processes that died had written."""

@@ -1,47 +1,22 @@
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from browser import NEEDS_CHROMIUM, Watched, running_chromium
 from ophora_client.review.desk import ReviewDesk
 from ophora_client.review.signing import ReviewKey, read_head, verify_reviews
 from ophora_client.site import Site
 from ophora_curation.store.manifest import Manifest
 from review_server import Running
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no `chromium` on the path: apt install chromium"),
-]
+pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with running_chromium() as browser:
         yield browser
-        browser.close()
-
-
-class Watched:
-    """A page with what it asked for and complained of."""
-
-    def __init__(self, chromium: Any, **options: Any) -> None:
-        self.context = chromium.new_context(**options)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(15_000)
-        self.requested: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requested.append(request.url))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on(
-            "console",
-            lambda said: said.type in ("error", "warning") and self.complaints.append(said.text),
-        )
 
 
 @pytest.fixture

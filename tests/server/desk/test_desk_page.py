@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from browser import NEEDS_CHROMIUM, Watched, running_chromium
 from ophora_server.desk.password import PasswordHash
 from ophora_server.run_folder import RunFolder
 from ophora_server.run_record import RunRecord, open_registry
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no `chromium` on the path: apt install chromium"),
-]
+pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 RIGHT = "correct horse battery"
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
-class Watched:
-    """A page with what it asked for and complained of."""
-
-    def __init__(self, chromium: Any, **options: Any) -> None:
-        self.context = chromium.new_context(**options)
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(20_000)
-        self.requested: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", lambda request: self.requested.append(request.url))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on(
-            "console",
-            lambda said: said.type in ("error", "warning") and self.complaints.append(said.text),
-        )
+class Visitor(Watched):
+    """Who looks at the page, and may log in."""
 
     def log_in(self, home: str) -> None:
         """With the keyboard: the field has the focus."""
@@ -56,15 +35,15 @@ class Watched:
 
 
 @pytest.fixture
-def watched(chromium: Any, running) -> Iterator[Watched]:
-    made = Watched(chromium, viewport={"width": 1280, "height": 800})
+def watched(chromium: Any, running) -> Iterator[Visitor]:
+    made = Visitor(chromium, viewport={"width": 1280, "height": 800})
     made.log_in(running.home)
     yield made
     made.context.close()
 
 
 def test_the_round_is_seen_and_parts_refresh_when_the_registry_changes(
-    watched: Watched, running
+    watched: Visitor, running
 ) -> None:
     page = watched.page
     live = page.inner_text("#live")
@@ -85,7 +64,7 @@ def test_the_round_is_seen_and_parts_refresh_when_the_registry_changes(
     assert watched.complaints == []
 
 
-def test_no_other_host_is_asked_and_what_is_the_same_stays(watched: Watched, running) -> None:
+def test_no_other_host_is_asked_and_what_is_the_same_stays(watched: Visitor, running) -> None:
     watched.page.evaluate("document.querySelector('#rounds table').dataset.kept = 'yes'")
     watched.page.wait_for_timeout(10_500)
     assert [url for url in watched.requested if not url.startswith(running.home)] == []
@@ -94,12 +73,12 @@ def test_no_other_host_is_asked_and_what_is_the_same_stays(watched: Watched, run
     assert watched.complaints == []
 
 
-def test_an_ended_session_leads_to_the_login(watched: Watched, clock) -> None:
+def test_an_ended_session_leads_to_the_login(watched: Visitor, clock) -> None:
     clock.now += 24 * 3600.0
     watched.page.wait_for_selector("#password")
 
 
-def test_logging_out_shows_the_login(watched: Watched, running) -> None:
+def test_logging_out_shows_the_login(watched: Visitor, running) -> None:
     watched.page.click("text=Log out")
     watched.page.wait_for_selector("#password")
     watched.page.goto(running.home)
@@ -107,7 +86,7 @@ def test_logging_out_shows_the_login(watched: Watched, running) -> None:
 
 
 def test_a_wrong_password_is_said(chromium: Any, running) -> None:
-    made = Watched(chromium)
+    made = Visitor(chromium)
     made.page.goto(running.home)
     made.page.fill("#password", "wrong horse battery")
     made.page.click("text=Log in")
@@ -115,7 +94,7 @@ def test_a_wrong_password_is_said(chromium: Any, running) -> None:
     made.context.close()
 
 
-def test_a_lost_server_is_said_and_what_was_known_stays(watched: Watched) -> None:
+def test_a_lost_server_is_said_and_what_was_known_stays(watched: Visitor) -> None:
     watched.context.set_offline(True)
     watched.page.wait_for_selector("#link.bad")
     assert "Round 4 of 5" in watched.page.inner_text("#live")
@@ -125,7 +104,7 @@ def test_a_lost_server_is_said_and_what_was_known_stays(watched: Watched) -> Non
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_never_scrolls_sideways(chromium: Any, running, scheme: str) -> None:
-    made = Watched(chromium, viewport={"width": 360, "height": 740}, color_scheme=scheme)
+    made = Visitor(chromium, viewport={"width": 360, "height": 740}, color_scheme=scheme)
     made.log_in(running.home)
     for summary in made.page.query_selector_all("summary"):
         summary.click()
@@ -140,13 +119,13 @@ def test_a_phone_never_scrolls_sideways(chromium: Any, running, scheme: str) -> 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_what_is_behind_it(chromium: Any, running, scheme: str) -> None:
-    made = Watched(chromium, color_scheme=scheme)
+    made = Visitor(chromium, color_scheme=scheme)
     made.log_in(running.home)
     assert made.page.evaluate(_FAINT) == []
     made.context.close()
 
 
-def test_it_has_landmarks_names_and_labels(watched: Watched) -> None:
+def test_it_has_landmarks_names_and_labels(watched: Visitor) -> None:
     page = watched.page
     assert page.get_attribute("html", "lang") == "en"
     for role, number in (("main", 1), ("banner", 1), ("navigation", 1), ("contentinfo", 1)):
@@ -165,7 +144,7 @@ def test_it_has_landmarks_names_and_labels(watched: Watched) -> None:
 
 
 def test_the_password_has_a_label(chromium: Any, running) -> None:
-    made = Watched(chromium)
+    made = Visitor(chromium)
     made.page.goto(running.home)
     assert made.page.get_by_label("Password of this page").count() == 1
     assert made.page.get_by_role("main").count() == 1
@@ -176,7 +155,7 @@ def test_a_run_that_never_started_says_so(
     chromium: Any, empty: RunFolder, password: PasswordHash, serving
 ) -> None:
     with serving(empty, password) as running:
-        made = Watched(chromium, viewport={"width": 360, "height": 740})
+        made = Visitor(chromium, viewport={"width": 360, "height": 740})
         made.log_in(running.home)
         assert "This run has not started." in made.page.inner_text("main")
         assert made.page.evaluate("document.documentElement.scrollWidth") == 360
