@@ -14,7 +14,7 @@ from pathlib import Path
 from ophora_curation.ranges import check_choice, check_range
 from ophora_curation.text.refining import RefineSettings
 
-RULES_VERSION = 2  # raise when a rule changes what comes out for the same video and settings
+RULES_VERSION = 3  # raise when a rule changes what comes out for the same video and settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

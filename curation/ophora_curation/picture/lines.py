@@ -4,7 +4,8 @@ A line is looked for in the mean of every still, and once more in double size ro
 was found: a patient's data come in blocks, and the smallest line of a block is easily missed. Last
 comes the mean of the whole clip with its detail raised, for what is faint or tiny all the time; it
 adds lines where the stills showed none. The same place read twice counts once, by its surest
-reading; a sure reading that is personal always wins.
+reading; a sure reading that is personal always wins. A place is left out as a mark (an emblem, a
+highlight, lashes) only where every reading of it says so.
 """
 
 import math
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ophora_curation.picture.overlay import LineKind, judge_lines
+from ophora_curation.picture.overlay import LineKind, is_mark, judge_lines
 from ophora_curation.picture.stills import Still
 from ophora_curation.picture.text_detector import TextDetector, TextLine
 from ophora_curation.settings import CurationSettings
@@ -34,7 +35,7 @@ _SAME_PLACE = 0.3  # of the smaller box
 def find_lines(
     stills: Sequence[Still], detector: TextDetector, settings: CurationSettings
 ) -> list[tuple[TextLine, LineKind]]:
-    """Every line of a clip with its kind; marks (an emblem, a highlight) are left out."""
+    """Every line of a clip with its kind; marks are left out."""
     readings: list[TextLine] = []
     for still in stills:
         found = _read(still, detector, settings)
@@ -42,9 +43,13 @@ def find_lines(
     readings += _read_raised(stills, readings, detector, settings)
     own = frozenset(word.lower() for word in settings.harmless_words)
     sure = settings.text_confidence
-    lines = [_surest(group, own, sure) for group in _places(readings)]
-    kinds = judge_lines(lines, own, min_confidence=sure)
-    return [(line, kind) for line, kind in zip(lines, kinds, strict=True) if kind != "mark"]
+    high = stills[0].mean.shape[0]
+    lines = [
+        _surest(group, own, sure)
+        for group in _places(readings)
+        if not all(is_mark(line, high, min_confidence=sure) for line in group)
+    ]
+    return list(zip(lines, judge_lines(lines, own, min_confidence=sure), strict=True))
 
 
 def _read(

@@ -13,7 +13,9 @@ from typing import Literal
 
 from ophora_curation.picture.text_detector import TextLine
 
-LineKind = Literal["mark", "logo", "device", "unread", "personal"]
+LineKind = Literal["logo", "device", "unread", "personal"]
+_LARGE = 0.1  # share of the picture's height; of letters so large a reader misses few
+_LARGE_WIDTH = 2.5  # heights; a wider line holds more than two letters
 _NUMBER = re.compile(r"[+-]?\d{1,4}(?:[.,]\d{1,2})?%?$")
 _DATE = re.compile(r"\d{1,4}\s*[-./]\s*\d{1,2}\s*[-./]\s*\d{1,4}|\d{5,}")
 _TOKEN = re.compile(r"[A-Za-z]+(?:/[A-Za-z]+)?|[+-]?\d+(?:[.,]\d+)?%?|[^\sA-Za-z\d]")
@@ -29,6 +31,19 @@ def overlay_words(kind: str) -> frozenset[str]:
     return frozenset(word for line in lines for word in line.split())
 
 
+def is_mark(line: TextLine, picture_height: int, *, min_confidence: float) -> bool:
+    """Whether a reading names nobody: an emblem, a highlight, a wire, or lashes.
+
+    One letter in a box of its size; or, in a box of a tenth of the picture's height that is no
+    wider than `_LARGE_WIDTH` heights, one letter or two doubtful ones.
+    """
+    width, height = line.box[2] - line.box[0], line.box[3] - line.box[1]
+    if len(line.text) <= 1 and width < 1.6 * height:
+        return True
+    is_large = height >= _LARGE * picture_height and width <= _LARGE_WIDTH * height
+    return is_large and len(line.text) <= (2 if line.confidence < min_confidence else 1)
+
+
 def judge_lines(
     lines: Sequence[TextLine], own_words: frozenset[str], *, min_confidence: float
 ) -> list[LineKind]:
@@ -41,15 +56,12 @@ def judge_lines(
 def _judge_line(
     line: TextLine, own_words: frozenset[str], min_confidence: float
 ) -> LineKind | Literal["figure"]:
-    width, height = line.box[2] - line.box[0], line.box[3] - line.box[1]
-    if len(line.text) <= 1 and width < 1.6 * height:
-        return "mark"  # an emblem, a highlight or a wire: one letter names nobody
     if _DATE.search(line.text):
         return "personal"
     if line.confidence < min_confidence or not line.text:
         return "unread"
     kinds = {_judge_token(token, own_words) for token in _TOKEN.findall(line.text)}
-    kinds.discard("mark")
+    kinds.discard("punctuation")
     if "unknown" in kinds or not kinds:
         return "personal" if "unknown" in kinds else "unread"
     if "device" in kinds:
@@ -60,7 +72,7 @@ def _judge_line(
 def _judge_token(token: str, own_words: frozenset[str]) -> str:
     word = token.lower()
     if word in _PUNCTUATION:
-        return "mark"
+        return "punctuation"
     if _NUMBER.match(word):
         return "figure"
     if _knows(word, overlay_words("device")):

@@ -18,7 +18,7 @@ class Finding:
     """Something that a detector saw in a clip's picture: what and where, never what it said."""
 
     detector: str  # "text" | "face" | "layout" | "field" | "vision"
-    kind: str  # "personal" | "unread" | "device" | "logo" | "mark" | "face" | ...
+    kind: str  # "personal" | "unread" | "device" | "logo" | "face" | ...
     box: Box
     score: float
     masked: bool = False

@@ -1,3 +1,5 @@
+from typing import cast
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from ophora_curation.phantom.patient_overlay import draw_patient
 from ophora_curation.picture import lines
 from ophora_curation.picture.lines import find_lines
 from ophora_curation.picture.stills import Picture, make_stills
-from ophora_curation.picture.text_detector import TextDetector
+from ophora_curation.picture.text_detector import TextDetector, TextLine
 from ophora_curation.settings import CurationSettings
 
 FPS = 8.0
@@ -86,3 +88,27 @@ def test_neighbourhoods_stay_in_the_picture_and_join() -> None:
     assert first[3] == 404
     assert second[1] == 0
     assert second[2] == 720
+
+
+class Misread:
+    """Finds one large box, and reads one doubtful letter there, and once something else."""
+
+    def __init__(self, last: str) -> None:
+        self._last = last
+        self._left = 6
+
+    def find(self, picture: Picture) -> list[tuple[tuple[int, int, int, int], float]]:
+        return [((0, 0, 160, 80), 0.8)]
+
+    def read(self, picture: Picture, box: tuple[int, int, int, int], score: float) -> TextLine:
+        self._left -= 1
+        if self._left == 0:
+            return TextLine(box=box, score=score, text=self._last, confidence=0.5)
+        return TextLine(box=box, score=score, text="2", confidence=0.4)
+
+
+@pytest.mark.parametrize(("last", "expected"), [("2", []), ("Smith", ["unread"])])
+def test_one_reading_that_is_no_mark_keeps_the_place(last: str, expected: list[str]) -> None:
+    detector = cast(TextDetector, Misread(last))
+    found = find_lines(make_stills(list(tissue()), fps=FPS), detector, CurationSettings())
+    assert [kind for _, kind in found] == expected

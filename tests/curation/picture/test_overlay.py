@@ -1,6 +1,6 @@
 import pytest
 
-from ophora_curation.picture.overlay import judge_lines
+from ophora_curation.picture.overlay import is_mark, judge_lines
 from ophora_curation.picture.text_detector import TextLine
 
 
@@ -27,7 +27,6 @@ def kinds(*texts: str, own: frozenset[str] = frozenset()) -> list[str]:
         (["FLOW 8812345"], ["personal"]),
         (["MRN 123"], ["personal"]),
         (["350"], ["unread"]),  # figures with no device's word near them
-        (["O"], ["mark"]),
     ],
 )
 def test_only_known_words_are_harmless(texts: list[str], expected: list[str]) -> None:
@@ -40,3 +39,23 @@ def test_an_unsure_reading_is_to_be_hidden() -> None:
 
 def test_a_site_can_name_its_own_logo() -> None:
     assert kinds("NORTHLIGHT", own=frozenset({"northlight"})) == ["logo"]
+
+
+@pytest.mark.parametrize(
+    ("text", "confidence", "size", "expected"),
+    [
+        ("O", 0.95, (20, 18), True),  # an emblem
+        ("", 0.0, (20, 18), True),
+        ("O", 0.95, (60, 18), False),  # too wide for one letter
+        ("2", 0.48, (186, 101), True),  # lashes
+        ("ie", 0.38, (88, 65), True),
+        ("JS", 0.97, (88, 65), False),  # initials, read for sure
+        ("ie", 0.38, (88, 40), False),  # no larger than writing is
+        ("2", 0.48, (300, 101), False),  # a whole name would fit
+    ],
+)
+def test_a_mark_names_nobody(
+    text: str, confidence: float, size: tuple[int, int], expected: bool
+) -> None:
+    seen = TextLine(box=(0, 0, *size), score=0.7, text=text, confidence=confidence)
+    assert is_mark(seen, 480, min_confidence=0.6) is expected
