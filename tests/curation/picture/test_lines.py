@@ -98,7 +98,7 @@ class Misread:
         self._left = 6
 
     def find(self, picture: Picture) -> list[tuple[tuple[int, int, int, int], float]]:
-        return [((0, 0, 120, 60), 0.8)]
+        return [((0, 0, 99, 66), 0.8)]
 
     def read(self, picture: Picture, box: tuple[int, int, int, int], score: float) -> TextLine:
         self._left -= 1
