@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 
 from ophora_curation.phases import PHASES
+from ophora_deploy.phantom_latents import render
 from ophora_model.adapter import Adapter
 from ophora_model.base import Base
 from ophora_model.frechet import Distance, measure_distance
@@ -20,7 +21,6 @@ from ophora_model.sampling import Generator, SamplerRecord
 from ophora_model.update import Tensors
 from ophora_model.video import Frames
 from ophora_server.generator.examples import EXAMPLE_PROMPTS
-from phantom_latents import render
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

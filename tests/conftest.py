@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+os.environ.setdefault("OPHORA_LOG_STRICT", "1")  # what may not be told raises
 _NO_SKIPS = bool(os.environ.get("OPHORA_NO_SKIPS"))
 _ALLOWED = "not possible here:"
 

@@ -28,6 +28,7 @@ import torch
 from goals import Goal
 from ophora_curation.phases import PHASES
 from ophora_curation.process_pool import process_pool
+from ophora_deploy.phantom_latents import encode, render
 from ophora_model.adapter import Adapter, attach_adapter
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.aggregation import ffa_mean
@@ -44,7 +45,6 @@ from ophora_privacy.plan import PrivacyPlan
 from ophora_privacy.secure_sum import Layout, SecureSum
 from ophora_server.server_optimizer import ServerOptimizer, ServerOptimizerSettings
 from phantom_judge import Panel, Quality
-from phantom_latents import encode, render
 
 Noise = Literal["local", "distributed"]
 NOISES: tuple[Noise, ...] = ("local", "distributed")

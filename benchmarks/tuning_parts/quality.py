@@ -24,6 +24,7 @@ import torch
 from goals import Goal
 from ophora_curation.phases import PHASES
 from ophora_curation.process_pool import process_pool
+from ophora_deploy.phantom_latents import encode, render
 from ophora_model.adapter import Adapter, attach_adapter
 from ophora_model.adapter_spec import AdapterSpec
 from ophora_model.aggregation import ffa_mean
@@ -34,7 +35,6 @@ from ophora_model.tuning import tune
 from ophora_model.update import Tensors, Update
 from ophora_privacy.plan import PrivacyPlan
 from phantom_judge import Panel, Quality
-from phantom_latents import encode, render
 from tuning_parts.material import fresh_base
 
 PATIENTS = (8, 16, 24)  # of the three sites

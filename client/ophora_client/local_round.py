@@ -50,6 +50,7 @@ from ophora_privacy.ledger import Ledger, Reservation
 from ophora_privacy.ledger_head import LedgerReceipt
 from ophora_privacy.plan import PrivacyPlan
 from ophora_privacy.secure_sum import Layout, RingVector, SecureSumPlan
+from ophora_privacy.watch.spans import span
 
 _LEDGER_ERRORS = (
     LedgerClock,
@@ -211,15 +212,18 @@ class LocalRounds:
         try:
             secure_plan = self._grid_plan(agreed, start)
             total = _patient_total(agreed, secure_plan)  # before anything is spent: it may not fit
-            reservation = self._ledger.reserve(
-                privacy,
-                run_id=plan.run_id,
-                stage=plan.stage,
-                round=plan.round,
-                shared=agreed.features.accounted(privacy),
-                cap=agreed.cap,
-            )
-            tuned, contribution = self._tune(agreed, start, secure_plan, total, watched)
+            with span("reserve"):
+                reservation = self._ledger.reserve(
+                    privacy,
+                    run_id=plan.run_id,
+                    stage=plan.stage,
+                    round=plan.round,
+                    shared=agreed.features.accounted(privacy),
+                    cap=agreed.cap,
+                )
+            self._log.begun(plan)
+            with span("tune", run=plan.run_id, stage=plan.stage, round=plan.round):
+                tuned, contribution = self._tune(agreed, start, secure_plan, total, watched)
         except InvalidPlan as error:
             raise Declined("bad-plan", str(error)) from error
         except BudgetExceeded as error:

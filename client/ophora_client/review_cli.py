@@ -20,8 +20,9 @@ def review(
     """Open the page where clips are approved, rejected or returned; decisions are signed."""
     import webbrowser
 
+    from ophora_client.loopback.server import serve
     from ophora_client.review.desk import ReviewDesk
-    from ophora_client.review.server import serve
+    from ophora_client.review.server import make_app
     from ophora_client.review.signing import ReviewKey
     from ophora_client.site import Site
     from ophora_client.site_view import log_to
@@ -51,15 +52,14 @@ def review(
             key=ReviewKey.open(opened.folder),
             reviewer=reviewer,
         )
+        app = make_app(
+            desk,
+            tier=tier,  # type: ignore[arg-type]
+            code=opened.settings.site.code,
+            reviewer=reviewer,
+        )
         try:
-            serve(
-                desk,
-                port=port,
-                tier=tier,  # type: ignore[arg-type]
-                code=opened.settings.site.code,
-                reviewer=reviewer,
-                announce=announce,
-            )
+            serve(app, port=port, announce=announce)
         except OSError as error:
             message = f"port {port} can't be opened ({error.strerror}): give another, or 0"
             raise typer.BadParameter(message) from error

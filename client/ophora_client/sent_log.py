@@ -135,7 +135,11 @@ class SentLog:
             if seq > 1:
                 raise SentLogBroken(f"{_HEAD}: missing; put it back from the backup")
             return
-        held, _, known = self._head.read_text(encoding="ascii").strip().partition(" ")
+        try:
+            held, _, known = self._head.read_text(encoding="ascii").strip().partition(" ")
+            int(held)
+        except ValueError as error:
+            raise SentLogBroken(f"{_HEAD}: can't be read; put it back from the backup") from error
         if seq < int(held) or (seq == int(held) and digest != known) or seq > int(held) + 1:
             raise SentLogBroken(
                 f"{_LOG}: ends at line {seq} where {held} were written; put the newest copy back"

@@ -2,7 +2,7 @@
 
     SITE/site.toml  policy.toml  site.key  manifest.sqlite  clips/  held/  certificates/  cache/
          ledger.sqlite  ledger.head  cohorts.sqlite  canaries/
-         review.key  identity.key  identity.pub  roster.toml  logs/
+         review.key  identity.key  identity.pub  roster.toml  ca.crt  logs/
 
 The key makes the ids of patients, videos and clips, and the cache is sealed with keys derived from
 it; it is written once, readable by its owner only, and never replaced, since new ids would split a
@@ -27,6 +27,8 @@ from ophora_curation.store.identity import KEY_BYTES
 from ophora_model.draft import write_private, write_whole
 from ophora_model.round_plan import RUN_ID
 from ophora_privacy.ledger import Ledger
+
+AUTHORITY = "ca.crt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,11 @@ class Site:
             delta=privacy.delta,
             must_exist=must_exist,
         )
+
+    @property
+    def authority_path(self) -> Path:
+        """The coordinator's certificate, once the site has joined a federation."""
+        return self.folder / AUTHORITY
 
     @property
     def logs_dir(self) -> Path:

@@ -9,6 +9,7 @@ from ophora_client.approve_cli import approve
 from ophora_client.budget_cli import app as budget_app
 from ophora_client.deidentify_cli import deidentify
 from ophora_client.export_cli import export
+from ophora_client.page_cli import page
 from ophora_client.review_cli import review
 from ophora_client.sent_cli import sent
 from ophora_client.site_report import report
@@ -86,6 +87,7 @@ def status(site: SiteFolder) -> None:
 
 
 app.command()(review)
+app.command()(page)
 app.command()(report)
 app.command()(export)
 app.command()(deidentify)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from ophora_client.clip_sources import hold_out_patients
 from ophora_client.local_round import LocalRounds
+from ophora_client.model_tuner import ModelTuner
 from ophora_client.policy import SitePolicy
 from ophora_client.roster import Membership, open_membership
 from ophora_client.round_log import RoundLog
 from ophora_client.site import Site
-from ophora_client.tuner import ModelTuner, Tuner
+from ophora_client.step_meter import StepMeter
+from ophora_client.tuner import Tuner
 
 
 def read_policy(folder: Path) -> SitePolicy:
@@ -18,12 +20,14 @@ def read_policy(folder: Path) -> SitePolicy:
     return _policy(Site.open(folder))
 
 
-def open_rounds(folder: Path, tuner: Tuner | None = None) -> LocalRounds:
+def open_rounds(
+    folder: Path, tuner: Tuner | None = None, meter: StepMeter | None = None
+) -> LocalRounds:
     """The site's rounds with its base loaded and its cache filled, or with the tuner given."""
     site = Site.open(folder)
     policy = _policy(site)
     ledger = site.open_ledger()
-    log = RoundLog(site.logs_dir)
+    log = RoundLog(site.logs_dir, meter)
     if tuner is None:
         share = site.settings.audit.held_out_share
         hold_out_patients(site.manifest_path, key=site.key(), share=share)

@@ -15,6 +15,7 @@ from typing import Any, get_type_hints
 from ophora_client.clip_sources import AuditTable
 from ophora_client.errors import SiteInvalid
 from ophora_client.policy import FederationLimits
+from ophora_client.trace_rule import TracesTable
 from ophora_curation.errors import SettingsError
 from ophora_curation.execution import ExecutionSettings
 from ophora_curation.settings import CurationSettings
@@ -114,6 +115,7 @@ class SiteSettings:
     federation: FederationLimits = field(default_factory=FederationLimits)
     audit: AuditTable = field(default_factory=AuditTable)
     performance: PerformanceTable = field(default_factory=PerformanceTable)
+    traces: TracesTable = field(default_factory=TracesTable)
 
 
 def parse_settings(text: str, policy: str | None = None) -> SiteSettings:

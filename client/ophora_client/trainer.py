@@ -7,12 +7,11 @@ round replaces the one that runs. The same round asked for again (a coordinator 
 the same result: nothing is trained, nothing is spent; unless its contribution has left masked: the
 others can unmask that sum, and a second one with the same contribution might take it apart.
 
-    python -m ophora_client.trainer --site DIR
+`trainer_process` starts it.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import signal
@@ -33,19 +32,24 @@ from ophora_client.secure_half import SecureHalf
 from ophora_client.trainer_wire import (
     CANCEL,
     EXCHANGE,
+    NOW,
     OPTIONS,
     PROGRESS,
     RESULT,
     SERVICE,
     START,
     Frame,
-    socket_path,
 )
+from ophora_model.errors import ModelError
+from ophora_model.round_plan import RoundPlan
 from ophora_model.update import Tensors
 from ophora_privacy.secure_sum import RingVector
+from ophora_privacy.watch.log import Log
+from ophora_privacy.watch.spans import span
 
 _STOP_GRACE_S = 2.0
 _PROGRESS_S = 1.0
+_LOG = Log("trainer")
 
 
 @dataclass(slots=True)
@@ -56,6 +60,7 @@ class _Job:
     plan: str = ""
     start: Tensors = field(default_factory=dict)
     receipt: str = ""
+    trace: str = ""
     cancelled: threading.Event = field(default_factory=threading.Event)
     finished: threading.Event = field(default_factory=threading.Event)
     result: LocalResult | None = None
@@ -77,6 +82,17 @@ class TrainerService:
         self._lock = threading.Lock()
         self._job: _Job | None = None
 
+    def state(self) -> str:
+        """ "tuning" while a round is being worked on, else "idle"."""
+        job = self._job
+        return "idle" if job is None or job.finished.is_set() else "tuning"
+
+    def now(self, frame: Frame) -> Frame:
+        """The state, and run, stage and round of what is being worked on; nothing is changed."""
+        job, state = self._job, self.state()
+        place = _place(job.plan) if job is not None and state == "tuning" else {}
+        return Frame(header={"state": state, **place})
+
     def start(self, frame: Frame) -> Frame:
         """Start a round, or find the one that was asked for before; the job's key."""
         plan = str(frame.header["plan"])
@@ -93,6 +109,7 @@ class TrainerService:
                 plan=plan,
                 start=frame.tensors,
                 receipt=str(frame.header.get("receipt", "")),
+                trace=str(frame.header.get("trace", "")),
             )
             worker = threading.Thread(target=self._work, args=(job,))
             worker.start()
@@ -184,14 +201,15 @@ class TrainerService:
 
     def _work(self, job: _Job) -> None:
         try:
-            job.result = self._rounds.run(
-                job.plan, job.start, receipt=job.receipt, cancelled=job.cancelled.is_set
-            )
+            with span("train", parent=job.trace):
+                job.result = self._rounds.run(
+                    job.plan, job.start, receipt=job.receipt, cancelled=job.cancelled.is_set
+                )
         except Declined as declined:
             job.code = declined.code
-        except Exception:  # the thread's edge: the caller must get an answer
+        except Exception as error:  # the thread's edge: the caller must get an answer
             job.code = "internal-error"
-            raise
+            _LOG.failed("round-failed", error, code=job.code)
         finally:
             job.finished.set()
 
@@ -250,8 +268,18 @@ def _handlers(service: TrainerService) -> Any:
             RESULT: unary(service.result),
             CANCEL: unary(service.cancel),
             EXCHANGE: unary(service.exchange),
+            NOW: unary(service.now),
         },
     )
+
+
+def _place(plan: str) -> dict[str, str | int]:
+    """Which round it is; nothing for a plan that is none, which the round itself declines."""
+    try:
+        read = RoundPlan.from_json(plan)
+    except (ModelError, TypeError, ValueError, KeyError):
+        return {}
+    return {"run_id": read.run_id, "stage": read.stage, "round": read.round}
 
 
 def _key(plan: str, tensors: Tensors) -> str:
@@ -260,18 +288,3 @@ def _key(plan: str, tensors: Tensors) -> str:
         digest.update(f"\n{name} {value.dtype} {value.shape}\n".encode())
         digest.update(value.tobytes())
     return digest.hexdigest()
-
-
-def main() -> None:
-    """Load the site's base, fill its cache, and serve."""
-    from ophora_client.site_rounds import open_rounds
-
-    parser = argparse.ArgumentParser(description="The site's resident trainer.")
-    parser.add_argument("--site", type=Path, required=True, help="the site's folder")
-    site: Path = parser.parse_args().site
-    os.umask(0o077)
-    serve(TrainerService(open_rounds(site)), socket_path(site))
-
-
-if __name__ == "__main__":
-    main()

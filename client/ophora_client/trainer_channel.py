@@ -6,6 +6,7 @@ Whatever the trainer does or fails to do ends here as a reply or as a code.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ophora_client.errors import Declined, TrainerUnavailable
 from ophora_client.trainer_wire import (
     CANCEL,
     EXCHANGE,
+    NOW,
     OPTIONS,
     PROGRESS,
     RESULT,
@@ -25,6 +27,7 @@ from ophora_client.trainer_wire import (
     socket_path,
 )
 from ophora_model.update import Tensors
+from ophora_privacy.watch.spans import carried
 
 _CONNECT_S = 60.0
 
@@ -63,6 +66,16 @@ class TrainerChannel:
                 f"no trainer answers in {timeout_s:g} s: start it and read its log"
             ) from error
 
+    def now(self, timeout_s: float) -> Mapping[str, Any]:
+        """`state`, and of a round being tuned `run_id`, `stage` and `round`.
+
+        Raises TrainerUnavailable, at once where nobody listens.
+        """
+        try:
+            return self._call(NOW, Frame(header={}), timeout_s).header
+        except grpc.RpcError as error:
+            raise TrainerUnavailable(f"no answer ({error.code().name}): start it anew") from error
+
     def tune(
         self,
         plan: str,
@@ -80,7 +93,8 @@ class TrainerChannel:
         try:
             self.wait_ready(min(_CONNECT_S, timeout_s))
             deadline = time.monotonic() + timeout_s
-            asked = Frame(header={"plan": plan, "receipt": receipt}, tensors=start)
+            header = {"plan": plan, "receipt": receipt, "trace": carried()}
+            asked = Frame(header=header, tensors=start)
             job = self._call(START, asked, timeout_s)
             self._wait(job, deadline)
             wanted = Frame(header={**job.header, "attempt": attempt})

@@ -1,6 +1,6 @@
 """What the resident trainer and the thin Flower app say to each other, over a Unix socket.
 
-gRPC with generic handlers: five calls whose messages are frames, each a safetensors payload with
+gRPC with generic handlers: six calls whose messages are frames, each a safetensors payload with
 a JSON header in its metadata. The socket is readable by the site's user alone and never leaves
 the machine.
 """
@@ -25,7 +25,7 @@ from ophora_client.errors import TrainerUnavailable
 
 SERVICE = "ophora.Trainer"
 START, PROGRESS, RESULT, CANCEL = "Start", "Progress", "Result", "Cancel"
-EXCHANGE = "Exchange"
+EXCHANGE, NOW = "Exchange", "Now"
 OPTIONS = [
     ("grpc.max_send_message_length", 2**30),
     ("grpc.max_receive_message_length", 2**30),

@@ -61,7 +61,7 @@ def checked_environment(
     ours = [sys.executable, "-c", start]
     _write_command(folder / _COMMAND, f'exec {shlex.join(ours)} "$@"')
     executor = Path(sys.executable).with_name(_EXECUTOR)
-    _write_command(folder / _EXECUTOR, f'exec {shlex.quote(str(executor))} "$@"')
+    _write_command(folder / _EXECUTOR, _again(executor))
     made = {**environment, "PATH": str(folder), BUNDLE_VARIABLE: expected}
     _try(made)
     return made
@@ -77,6 +77,15 @@ def _task_commands() -> list[str]:
 def _write_command(path: Path, line: str) -> None:
     path.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
     path.chmod(0o700)
+
+
+def _again(executor: Path) -> str:
+    """Run the executor for as long as the SuperNode lives, which doesn't notice when it ends: no
+    message would be answered any more.
+    """
+    sleep = shlex.quote(shutil.which("sleep") or "sleep")
+    run = f'{shlex.quote(str(executor))} "$@"'
+    return f'while :; do\n  {run}\n  kill -0 "$PPID" 2>/dev/null || exit 0\n  {sleep} 1\ndone'
 
 
 def _try(environment: Mapping[str, str]) -> None:
@@ -123,21 +132,31 @@ def main() -> None:
     from flwr.supercore.constant import SUPERNODE_DEFAULT_CLIENT_ADDRESS
     from flwr.supercore.tls import validate_and_resolve_root_certificates
 
+    from ophora_client.client_app import SITE_VARIABLE
+    from ophora_client.trace_rule import trace_rule
+    from ophora_privacy.watch.log import start_logging
+    from ophora_privacy.watch.spans import start_traces, stop_traces
+
     parser = argparse.ArgumentParser(description="Run a Flower ClientApp that the site agreed to")
     parser.add_argument("--runtime-api-address", default=SUPERNODE_DEFAULT_CLIENT_ADDRESS)
     add_args_flwr_app_common(parser=parser)
     arguments = parser.parse_args()
     token = try_obtain_flwr_app_token(arguments)
+    start_logging()
+    start_traces("ophora-site", trace_rule(Path(os.environ[SITE_VARIABLE])))
     runner: Any = importlib.import_module("flwr.supernode.runtime.run_clientapp")
     expected = os.environ.get(BUNDLE_VARIABLE, "")
     runner.install_from_fab = checked(runner.install_from_fab, expected)
-    runner.run_clientapp(
-        runtime_api_address=arguments.runtime_api_address,
-        token=token,
-        insecure=arguments.insecure,
-        certificates=validate_and_resolve_root_certificates(
-            arguments.root_certificates, arguments.insecure
-        ),
-        parent_pid=arguments.parent_pid,
-        runtime_dependency_install=arguments.runtime_dependency_install,
-    )
+    try:
+        runner.run_clientapp(
+            runtime_api_address=arguments.runtime_api_address,
+            token=token,
+            insecure=arguments.insecure,
+            certificates=validate_and_resolve_root_certificates(
+                arguments.root_certificates, arguments.insecure
+            ),
+            parent_pid=arguments.parent_pid,
+            runtime_dependency_install=arguments.runtime_dependency_install,
+        )
+    finally:
+        stop_traces()

@@ -9,6 +9,7 @@ one line on stderr and exit code 2; anything else is a defect and keeps its trac
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 from types import ModuleType
 
@@ -82,8 +83,15 @@ def _root(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
+    log: str = typer.Option(
+        "", "--log", metavar="plain|json", help="Form of log lines; default: OPHORA_LOG, or plain."
+    ),
 ) -> None:
-    pass
+    from ophora_privacy.watch.log import FORMAT_VARIABLE, start_logging
+
+    if log:
+        os.environ[FORMAT_VARIABLE] = log  # for the processes that this one starts, too
+    start_logging()
 
 
 def _import_if_installed(module_name: str) -> ModuleType | None:

@@ -8,18 +8,17 @@ control calls have no user authentication.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ophora_deploy.bundle import BUNDLE
+from ophora_deploy.coordinator_processes import CoordinatorProcesses
 from ophora_deploy.errors import FederationFailed, ProvisioningFailed
+from ophora_deploy.flower_call import FlowerCall
 from ophora_deploy.processes import (
     ProcessSet,
-    Running,
     free_ports,
     installed_command,
     is_listening,
@@ -31,7 +30,6 @@ from ophora_server.run_folder import RUN_VARIABLE, RunFolder
 
 _CONNECTION = "ophora"
 _START_S = 90.0
-_CALL_S = 120.0
 _EVERY_ADDRESS = ("0.0.0.0", "::")
 
 
@@ -54,12 +52,7 @@ class Coordinator:
     run: RunFolder
     identity: ServerIdentity
     address: str
-    running: tuple[Running, ...]
-
-    def check(self) -> None:
-        """Raises ProcessEnded when one of the three has ended."""
-        for running in self.running:
-            running.check()
+    processes: CoordinatorProcesses
 
     def register(self, keys: Mapping[str, Path]) -> None:
         """Register each site's public key under its code; a key that is known already is kept."""
@@ -68,8 +61,8 @@ class Coordinator:
             for code, key in keys.items()
         }
         codes = self.run.site_codes()
-        for code, process in started.items():
-            answer = _answer(process)
+        for code, call in started.items():
+            answer = call.answer()
             if answer.get("success"):
                 codes[int(answer["node-id"])] = code
             elif code not in codes.values():
@@ -80,26 +73,28 @@ class Coordinator:
 
     def submit(self) -> str:
         """Start the rounds; the id of Flower's run."""
-        answer = _answer(self._flwr("run", str(BUNDLE), _CONNECTION))
+        answer = self._flwr("run", str(BUNDLE), _CONNECTION).answer()
         if not answer.get("success"):
             raise FederationFailed(f"flwr run: {str(answer.get('error-message')).strip()}")
         return str(answer["run-id"])
 
-    def status(self, run_id: str) -> str:
-        """Flower's word for the run's state, such as `running` or `finished:completed`."""
-        answer = _answer(self._flwr("ls", _CONNECTION, "--run-id", run_id))
-        runs = answer.get("runs") or [{}]
-        return str(runs[0].get("status", "unknown"))
+    def ask_status(self, run_id: str) -> FlowerCall:
+        """Ask for the run's state; `status_of` reads the answer."""
+        return self._flwr("ls", _CONNECTION, "--run-id", run_id)
 
-    def _flwr(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [installed_command("flwr"), *words, "--format", "json"],
-            env=_environment(self.run),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+    def end_rounds(self, run_id: str) -> None:
+        """End a run of Flower's, the process of its rounds and whatever holds it up."""
+        self._flwr("stop", run_id, _CONNECTION).answer()
+        self.processes.restart_executor()
+
+    def _flwr(self, *words: str) -> FlowerCall:
+        return FlowerCall(*words, env=_environment(self.run))
+
+
+def status_of(call: FlowerCall) -> str:
+    """Flower's word for a run's state, such as `running` or `finished:completed`."""
+    runs = call.answer().get("runs") or [{}]
+    return str(runs[0].get("status", "unknown"))
 
 
 def start_coordinator(
@@ -151,12 +146,17 @@ def start_coordinator(
         env=env,
     )
     processes.wait_until(door, lambda: is_listening(front_port, host), timeout_s=_START_S)
-    return Coordinator(
-        run=run,
-        identity=identity,
-        address=f"{host}:{front_port}",
-        running=(link, executor, door),
+    address = f"{host}:{front_port}"
+    kept = CoordinatorProcesses(
+        processes,
+        link=link,
+        link_address=f"127.0.0.1:{link_port}",
+        executor=executor,
+        front=door,
+        front_address=address,
+        authority=identity.authority,
     )
+    return Coordinator(run=run, identity=identity, address=address, processes=kept)
 
 
 def _superlink(run: RunFolder, identity: ServerIdentity, port: int, secret: Path) -> Sequence[str]:
@@ -194,14 +194,3 @@ def _environment(run: RunFolder) -> dict[str, str]:
     return process_environment(
         FLWR_HOME=str(run.flower.resolve()), **{RUN_VARIABLE: str(run.path.resolve())}
     )
-
-
-def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """What the flwr command printed, as JSON; an empty dict when it printed none."""
-    try:
-        output, _ = process.communicate(timeout=_CALL_S)
-        return dict(json.loads(output))
-    except (subprocess.TimeoutExpired, ValueError):
-        process.kill()
-        process.wait()
-        return {}

@@ -7,6 +7,7 @@ DeployError
   FederationFailed     the rounds did not come to their end: read the reason, then resume
   JoiningFailed        a kit, a request or a member is not as it must be: read which, then repeat
   BundleRefused        another app than the agreed one was sent to a site: ask the coordinator
+  SimulationRefused    a simulation can't be run as asked: install or change what is named
   DemoFolderInUse      the demo's folder holds something else: name another
 """
 
@@ -37,6 +38,10 @@ class JoiningFailed(DeployError):
 
 class BundleRefused(DeployError):
     """The coordinator's Flower sent an app that the site did not agree to; it was not unpacked."""
+
+
+class SimulationRefused(DeployError):
+    """What is to be simulated is out of range, lacks a part, or is not what its folder holds."""
 
 
 class DemoFolderInUse(DeployError):

@@ -8,15 +8,12 @@ anyway.
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ophora_deploy.coordinator import LOOPBACK, Coordinator, FrontAddress, start_coordinator
-from ophora_deploy.errors import FederationFailed
+from ophora_deploy.coordinator import LOOPBACK, FrontAddress, start_coordinator
+from ophora_deploy.following import Following, OnEvent
 from ophora_deploy.processes import ProcessSet
 from ophora_deploy.rosters import pin_local
 from ophora_deploy.site_processes import SiteProcesses, site_key
@@ -25,10 +22,6 @@ from ophora_server.federation_settings import FederationSettings
 from ophora_server.run_folder import RunFolder
 
 __all__ = ["FrontAddress", "LocalSite", "run_federation"]
-
-OnEvent = Callable[[Mapping[str, Any]], None]
-_POLL_S = 0.5
-_STATUS_EVERY_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +50,11 @@ def run_federation(
 
     Sites elsewhere connect to `front` by themselves; their public keys are in the run's folder.
     Raises RunBusy, with nothing touched, while another process does the same for this run.
-    `on_event` gets each event of the coordinator's log and a `progress` event, with the site's
-    code, for each step that a site noted. Raises FederationFailed with the coordinator's reason;
-    what was reached is in the run's folder and the next call continues from there.
+    `on_event` gets each event of the coordinator's log, a `progress` event, with the site's code,
+    for each step that a site noted, and a `restarted` event for each process that died and was
+    started again, "rounds" among them. Raises FederationFailed with the coordinator's reason, or
+    where restarts don't help; what was reached is in the run's folder and the next call continues
+    from there.
     """
     tell = on_event or (lambda event: None)
     with run.only_one("federation"), ProcessSet() as processes:
@@ -79,7 +74,7 @@ def run_federation(
         for each in running:
             each.connect(coordinator.address, coordinator.identity.authority)
             tell({"event": "site-ready", "site": each.code})
-        _follow(coordinator, running, tell)
+        Following(coordinator, running, tell).until_finished()
     return run
 
 
@@ -98,45 +93,3 @@ def _forget_flower_state(run: RunFolder) -> None:
     for path in run.flower.glob("state.sqlite*"):
         path.unlink()
     run.sites_file.unlink(missing_ok=True)
-
-
-def _follow(coordinator: Coordinator, sites: Sequence[SiteProcesses], tell: OnEvent) -> None:
-    """Submit the rounds and pass events on until they end."""
-    seen = len(coordinator.run.events())
-    notes: dict[str, str] = {}
-    _tell_progress(sites, notes, lambda event: None)  # what an earlier run left
-    flower_run = coordinator.submit()
-    next_check = time.monotonic() + _STATUS_EVERY_S
-    while True:
-        _tell_progress(sites, notes, tell)
-        events = coordinator.run.events()
-        for event in events[seen:]:
-            tell(event)
-            if event["event"] == "failed":
-                raise FederationFailed(f"{event['reason']}")
-            if event["event"] == "finished":
-                return
-        seen = len(events)
-        coordinator.check()
-        for site in sites:
-            for name in site.restart_ended():
-                tell({"event": "restarted", "site": site.code, "process": name})
-        if time.monotonic() > next_check:
-            # a ServerApp that was killed writes no event; Flower notices by its heartbeat
-            status = coordinator.status(flower_run)
-            if status.startswith("finished") and len(coordinator.run.events()) == seen:
-                raise FederationFailed(f"the rounds ended ({status}); resume to go on")
-            next_check = time.monotonic() + _STATUS_EVERY_S
-        time.sleep(_POLL_S)
-
-
-def _tell_progress(sites: Sequence[SiteProcesses], notes: dict[str, str], tell: OnEvent) -> None:
-    """Pass on each site's newest step, once."""
-    for site in sites:
-        try:
-            note = (site.folder / "logs" / "progress.json").read_text(encoding="utf-8")
-        except FileNotFoundError:
-            continue
-        if notes.get(site.code) != note:
-            notes[site.code] = note
-            tell({"event": "progress", "site": site.code, **json.loads(note)})

@@ -1,4 +1,4 @@
-"""`ophora federation`: set up, invite, run, look at, audit and publish, as the coordinator.
+"""`ophora federation`: set up, invite, run, simulate, look at, audit and publish: the coordinator.
 
 `run` starts the SuperLink, its executor and the front, registers the public keys in RUN/sites/,
 runs what is left of the rounds and stops everything. Sites on other machines connect with
@@ -21,8 +21,9 @@ from ophora_deploy.joining_cli import (
     revoke,
     sites,
 )
-from ophora_deploy.page_cli import page, page_password
+from ophora_deploy.page_cli import MetricsPort, page, page_password
 from ophora_deploy.registry_cli import export, rounds, show, status, verify_log, withdraw_round
+from ophora_deploy.simulation.cli import simulate
 from ophora_server.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ app.command()(audit)
 app.command()(gate)
 app.command()(publish)
 app.command()(verify)
+app.command()(simulate)
 app.command()(page)
 app.command("page-password")(page_password)
 
@@ -68,11 +70,13 @@ def run(
         list[str] | None,
         typer.Option("--name", help="Name or address in a new server certificate; repeatable."),
     ] = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Run the rounds that federation.toml asks for and write a release for each stage."""
     from ophora_deploy.federation import FrontAddress, run_federation
     from ophora_server.errors import InvalidFederation
     from ophora_server.federation_settings import FederationSettings
+    from ophora_server.metrics import serving_run
     from ophora_server.run_record import rounds_done
 
     opened = RunFolder(path=folder)
@@ -81,12 +85,13 @@ def run(
         raise InvalidFederation(
             f"{folder}: {done} rounds are done; add --resume, or name another folder"
         )
-    run_federation(
-        opened,
-        [_local_site(text) for text in local_site or ()],
-        _show,
-        front=FrontAddress(host=host, port=port, names=tuple(name or ())),
-    )
+    with serving_run(opened, metrics_port):
+        run_federation(
+            opened,
+            [_local_site(text) for text in local_site or ()],
+            _show,
+            front=FrontAddress(host=host, port=port, names=tuple(name or ())),
+        )
 
 
 @app.command()
@@ -119,7 +124,13 @@ def _local_site(text: str) -> "LocalSite":
 
 
 def _show(event: Mapping[str, Any]) -> None:
-    """One line for what a person waits for."""
+    """One line for what a person waits for; where JSON is asked for, the lines of the log."""
+    from ophora_privacy.watch.log import log_format
+    from ophora_server.event_lines import tell_event
+
+    if log_format() == "json":
+        tell_event(str(event["event"]), event)
+        return
     match event["event"]:
         case "coordinator-ready":
             typer.echo(f"sites connect to {event['address']}")
@@ -135,5 +146,7 @@ def _show(event: Mapping[str, Any]) -> None:
             typer.echo(f"round {event['round']}: done in {event['seconds']:.0f} s")
         case "release":
             typer.echo(f"release {event['stage']}: written")
+        case "restarted":
+            typer.echo(f"{event['process']}: ended and was started again")
         case _:
             pass

@@ -6,6 +6,10 @@ from typing import Annotated
 import typer
 
 RunPath = Annotated[Path, typer.Option("--run", help="Folder of the run.")]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Serve metrics here, to this machine; default: not."),
+]
 
 
 def page(
@@ -16,6 +20,7 @@ def page(
         Path | None, typer.Option(help="PEM certificate with its names, for TLS.")
     ] = None,
     key: Annotated[Path | None, typer.Option(help="PEM key of the certificate.")] = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Serve a page that shows sites, rounds, releases and the audit log, until Ctrl-C."""
     from ophora_server.desk.board import Board
@@ -23,6 +28,7 @@ def page(
     from ophora_server.desk.server import Listening, serve
     from ophora_server.errors import InvalidFederation
     from ophora_server.federation_settings import FederationSettings
+    from ophora_server.metrics import serving_run
     from ophora_server.run_folder import RunFolder
 
     if not folder.is_dir():
@@ -33,7 +39,8 @@ def page(
     run_id = ""
     if run.settings_file.is_file():
         run_id = FederationSettings.read(run.settings_file).run_id
-    serve(Board(run, run_id=run_id), password, listening, announce=typer.echo)
+    with serving_run(run, metrics_port):
+        serve(Board(run, run_id=run_id), password, listening, announce=typer.echo)
 
 
 def page_password(folder: RunPath) -> None:

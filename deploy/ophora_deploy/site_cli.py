@@ -82,14 +82,22 @@ def serve(
     authority: Annotated[
         Path | None, typer.Option(help="The coordinator's ca.crt; default: the kit's.")
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Serve metrics here, to this machine; default: not."),
+    ] = None,
 ) -> None:
     """Load the base, then take part in rounds until Ctrl-C; what ends is started again."""
     from ophora_client.site import Site
+    from ophora_client.trace_rule import trace_rule
     from ophora_deploy.joining.joined import JoinedFederation
     from ophora_deploy.processes import ProcessSet
     from ophora_deploy.site_processes import SiteProcesses
+    from ophora_privacy.watch.spans import trace_address
 
     opened = Site.open(site)
+    if address := trace_address():  # refused here, where somebody reads it
+        trace_rule(opened.folder)(address)
     code, bundle = opened.settings.site.code, ""
     if coordinator is None or authority is None:
         member = JoinedFederation.read(opened.folder)
@@ -97,7 +105,7 @@ def serve(
         authority = authority or JoinedFederation.authority(opened.folder)
     with ProcessSet() as processes:
         running = SiteProcesses(processes, code=code, folder=opened.folder, bundle=bundle)
-        running.start_trainer()
+        running.start_trainer(metrics_port=metrics_port)
         typer.echo(f"site {code}: loading the base")
         running.connect(coordinator, authority)
         typer.echo(f"site {code}: connected to {coordinator}; Ctrl-C stops")

@@ -36,6 +36,7 @@ def site_key(site: Path) -> NodeKey:
 class SiteProcesses:
     """The two processes of one site on this machine; one that ends is started again.
 
+    So is a trainer whose socket is gone: one of an earlier start that ended late took it along.
     `bundle` is the hash of the only app that runs here; by default that of the installed one.
     """
 
@@ -47,14 +48,18 @@ class SiteProcesses:
         self._trainer: Running | None = None
         self._supernode: Running | None = None
         self._restart_at = 0.0
+        self._has_socket = False
 
-    def start_trainer(self, command: Sequence[str] = ()) -> None:
-        """Start the trainer, or `command` in its place."""
+    def start_trainer(
+        self, command: Sequence[str] = (), *, metrics_port: int | None = None
+    ) -> None:
+        """Start the trainer, or `command` in its place; its metrics on a port of loopback."""
         socket_path(self.folder).unlink(missing_ok=True)
-        trainer = [sys.executable, "-m", "ophora_client.trainer"]
+        trainer = [sys.executable, "-m", "ophora_client.trainer_process"]
+        metrics = () if metrics_port is None else ("--metrics-port", str(metrics_port))
         self._trainer = self._processes.start(
             f"trainer of {self.code}",
-            [*(command or trainer), "--site", str(self.folder)],
+            [*(command or trainer), "--site", str(self.folder), *metrics],
             log=self.folder / "logs" / "trainer.log",
             env=process_environment(),
         )
@@ -67,6 +72,7 @@ class SiteProcesses:
         assert self._trainer is not None
         socket = socket_path(self.folder)
         self._processes.wait_until(self._trainer, socket.exists, timeout_s=_TRAINER_START_S)
+        self._has_socket = True
         (port,) = free_ports(1)
         flower = self.folder / "flower"
         flower.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -94,15 +100,24 @@ class SiteProcesses:
         ended = [
             running
             for running in (self._trainer, self._supernode)
-            if running is not None and running.process.poll() is not None
+            if running is not None and self._is_over(running)
         ]
         if not ended or time.monotonic() < self._restart_at:
             return []
         self._restart_at = time.monotonic() + _RESTART_EVERY_S
         for running in ended:
-            again = self._processes.start_again(running)
             if running is self._trainer:
-                self._trainer = again
+                socket_path(self.folder).unlink(missing_ok=True)
+                self._has_socket = False
+                self._trainer = self._processes.start_again(running)
             else:
-                self._supernode = again
+                self._supernode = self._processes.start_again(running)
         return [running.name for running in ended]
+
+    def _is_over(self, running: Running) -> bool:
+        if running is self._trainer:
+            there = socket_path(self.folder).exists()
+            if self._has_socket and not there:
+                return True
+            self._has_socket = there
+        return running.process.poll() is not None

@@ -36,7 +36,8 @@ def widened(tensors: Tensors, spec: AdapterSpec) -> dict[str, NDArray[np.float32
                 f"adapter tensor {name}: rank {columns}; must be {spec.rank}, or"
                 f" {spec.frozen_rank} to be stacked on"
             )
-        wide[name] = np.pad(value, ((0, 0), (0, spec.rank - columns)))
+        missing = spec.rank - columns
+        wide[name] = np.pad(value, ((0, 0), (0, missing))) if missing else value
     return wide
 
 
@@ -52,6 +53,11 @@ def trained_columns(tensors: Tensors, spec: AdapterSpec) -> dict[str, NDArray[np
 
 
 def whole_columns(update: Tensors, spec: AdapterSpec) -> dict[str, NDArray[np.float32]]:
-    """An update of `trained_shapes` with zeros for the frozen columns, to be added to B."""
+    """An update of `trained_shapes` with zeros for the frozen columns, to be added to B.
+
+    Where no column is frozen it is returned as it is.
+    """
     frozen = spec.frozen_rank
+    if not frozen:
+        return dict(update)
     return {name: np.pad(value, ((0, 0), (frozen, 0))) for name, value in update.items()}

@@ -10,7 +10,9 @@ PrivacyError
 |-- RecordRefused         a signed record is not what its signer wrote: get the original
 |-- MessageRefused        a secure sum's message is not what it should be: drop it, answer nothing
 |-- TooFewSites           a secure sum has lost too many sites: give the round up, plan another
-`-- InputRefused          values that a secure sum can't carry: correct them at the site
+|-- InputRefused          values that a secure sum can't carry: correct them at the site
+|-- FieldRefused          a log line, span or metric holds what is on no list: leave it out
+`-- WatchRefused          logs, metrics or traces can't be set up as asked: correct the option
 """
 
 
@@ -78,3 +80,11 @@ class TooFewSites(PrivacyError):
 
 class InputRefused(PrivacyError):
     """Values with NaN, a wrong name, shape or type, or outside the announced range."""
+
+
+class FieldRefused(PrivacyError):
+    """A value that may not be told. Quotes no value. Raised in strict mode alone."""
+
+
+class WatchRefused(PrivacyError):
+    """An option of logs, metrics or traces that can't be honoured; nothing is told by it."""

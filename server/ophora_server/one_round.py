@@ -18,6 +18,7 @@ from ophora_model.stacking import trained_shapes
 from ophora_model.update import Shapes, Tensors
 from ophora_privacy.features import Features
 from ophora_privacy.secure_sum import Roster
+from ophora_privacy.watch.spans import span
 from ophora_server.aggregation import aggregate_of
 from ophora_server.federation_settings import FederationSettings, StageSettings
 from ophora_server.receipts import ReceiptBook
@@ -94,14 +95,15 @@ def ask(
     by_code = sorted(sites.items(), key=lambda site: site[1])
     for dealt, (node, code) in enumerate(by_code):
         plan = _plan(settings, base, place, features, dealt).to_json()
-        request, num_bytes = link.send(
-            node,
-            plan,
-            start,
-            ttl_s=settings.quorum.round_s,
-            attempt=attempt,
-            receipt=receipts.held(code),
-        )
+        with span("ask-site", site=code):
+            request, num_bytes = link.send(
+                node,
+                plan,
+                start,
+                ttl_s=settings.quorum.round_s,
+                attempt=attempt,
+                receipt=receipts.held(code),
+            )
         requests[request] = code
         entry.sent(code, num_bytes)
     return Asked(

@@ -62,6 +62,7 @@ def gather(
             if values["code"] == "ok":
                 accepted.append(site)
             run.record("reply", round=number, site=site, bytes=reply.num_bytes, **values)
+            del reply  # or the next one would come into memory beside it
         if pending and mean.num_updates < enough:
             time.sleep(_POLL_S)
     for site in pending.values():

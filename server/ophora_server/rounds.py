@@ -18,8 +18,10 @@ import numpy as np
 from ophora_model.release import read_release, write_release
 from ophora_model.stacking import whole_columns, widened
 from ophora_model.update import Update
+from ophora_privacy.watch.spans import span
 from ophora_server.errors import QuorumMissed
 from ophora_server.federation_settings import FederationSettings
+from ophora_server.live_sites import WatchedLink
 from ophora_server.one_round import BaseFacts, RoundPlace, ask, plan_digest, take
 from ophora_server.receipts import ReceiptBook
 from ophora_server.replies import stated_cost
@@ -45,12 +47,14 @@ def run_rounds(
         untrained = {name: np.zeros(shape, np.float32) for name, shape in base.shapes.items()}
         state = record.state(untrained)
         places = _places(settings)
+        link = WatchedLink(link, run.path)
         run.record("started", after_round=state.round, rounds=len(places))
         for place in places:
             if place.number > state.round:
-                _run_round(link, run, settings, base, place, state, record)
-                state = record.state(untrained)
-                run.record("round-finished", **state.history[-1])
+                with span("round", run=settings.run_id, round=place.number, stage=place.stage.name):
+                    _run_round(link, run, settings, base, place, state, record)
+                    state = record.state(untrained)
+                    run.record("round-finished", **state.history[-1])
             if place.is_last_of_stage and place.number == state.round:
                 _release(run, settings, base, place, state, record)
         run.record("finished", round=state.round)
@@ -90,15 +94,18 @@ def _run_round(
     entry = record.begin(place.number, stage, plan_digest(settings, base, place, roster))
     try:
         asked = ask(link, settings, base, place, sites, start, roster, receipts, entry)
-        gathered = take(link, run, settings, base, place, asked, entry)
+        with span("gather"):
+            gathered = take(link, run, settings, base, place, asked, entry)
     except QuorumMissed:
         entry.abandon("quorum")
         raise
     held = before.server_state if before.stage == stage else None
-    optimizer = ServerOptimizer(settings.server_optimizer, held)
-    moved = whole_columns(optimizer.step(gathered.mean.tensors), place.adapter)
-    after = Update(tensors=start) + Update(tensors=moved)
-    entry.finish(after.tensors, gathered.mean.l2_norm(), optimizer.state())
+    with span("aggregate"):
+        optimizer = ServerOptimizer(settings.server_optimizer, held)
+        moved = whole_columns(optimizer.step(gathered.mean.tensors), place.adapter)
+        after = Update(tensors=start) + Update(tensors=moved)
+    with span("commit"):
+        entry.finish(after.tensors, gathered.mean.l2_norm(), optimizer.state())
 
 
 def _wait_for_sites(link: SiteLink, settings: FederationSettings) -> dict[int, str]:

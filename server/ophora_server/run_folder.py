@@ -7,6 +7,7 @@
     RUN/sites.json        node id -> site code, written when a site's key is registered
     RUN/receipts/         <code>.json: the newest receipt of each site's privacy ledger
     RUN/rounds.jsonl      one line an event: round started, reply, round finished, release, failed
+    RUN/live.json         how many sites were online when last looked at
     RUN/registry/         the registry: sites, rounds, receipts, adapters, the audit log
     RUN/revoked/          the keys of sites that may not come back
     RUN/releases/         one folder a finished stage
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from ophora_server.errors import InvalidFederation, RunBusy
+from ophora_server.event_lines import tell_event
 
 RUN_VARIABLE = "OPHORA_RUN"
 
@@ -113,13 +115,14 @@ class RunFolder:
         return {str(json.loads(path.read_text(encoding="ascii"))["site"]) for path in paths}
 
     def record(self, event: str, **values: Any) -> None:
-        """Append one event; ids, counts and numbers only."""
+        """Append one event, and tell it as a log line; ids, counts and numbers only."""
         entry = {"event": event, "time": round(time.time(), 3), **values}
         line = json.dumps(_plain(entry), sort_keys=True, allow_nan=False)
         with self.events_file.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
             file.flush()
             os.fsync(file.fileno())
+        tell_event(event, values)
 
     def events(self) -> list[dict[str, Any]]:
         """Every event so far; a torn last line is left out."""
@@ -145,6 +148,19 @@ class RunFolder:
             except OSError as error:
                 raise RunBusy(f"{self.path}: its rounds are running; wait or stop them") from error
             yield
+
+    def is_held(self, part: str = "rounds") -> bool:
+        """Whether a process holds this lock now. A shared look: who looks keeps nobody else from
+        looking, but may make an `only_one` of the same moment fail.
+        """
+        try:
+            with (self.path / f"{part}.lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
 
 
 def _plain(value: Any) -> Any:

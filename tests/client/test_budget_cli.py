@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from ophora_client.budget_cli import budget_words, draw_budget, epsilon_over_rounds
+from ophora_client.budget_cli import budget_words
+from ophora_client.budget_plot import draw_budget, epsilon_over_rounds
 from ophora_client.errors import SiteInvalid
 from ophora_client.site import Site, init_site
 from ophora_client.site_cli import app

@@ -6,6 +6,8 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,33 @@ def test_a_site_where_nothing_can_be_started_does_not_connect(
     monkeypatch.setattr(checked_app, "_write_command", lambda path, line: path.write_text(line))
     with pytest.raises(BundleRefused, match="where programs may run"):
         checked_environment(tmp_path, dict(os.environ), expected="ab" * 32)
+
+
+def test_an_executor_that_ends_is_started_again_while_its_supernode_lives(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    executor = tmp_path / "executor"
+    executor.write_text(f'#!/bin/sh\necho "$1" >> {count}\n')
+    executor.chmod(0o700)
+    shim = tmp_path / "shim"
+    shim.write_text(f"#!/bin/sh\n{checked_app._again(executor)}\n")
+    shim.chmod(0o700)
+    supernode = subprocess.Popen([sys.executable, "-c", _SUPERNODE, str(shim)], env={"PATH": ""})
+    try:
+        _wait_for(lambda: count.exists() and count.read_text() == "word\nword\n")
+    finally:
+        supernode.kill()
+        supernode.wait()
+    time.sleep(1.5)
+    ran = count.read_text()
+    time.sleep(1.5)
+    assert count.read_text() == ran
+
+
+_SUPERNODE = "import subprocess, sys; subprocess.Popen([sys.argv[1], 'word']).wait()"
+
+
+def _wait_for(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

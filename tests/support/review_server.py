@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import uvicorn
 
-from ophora_client.review.access import Pass
+from ophora_client.loopback.access import OnlyLocal, Pass
+from ophora_client.loopback.server import listen
 from ophora_client.review.desk import ReviewDesk
-from ophora_client.review.server import _listen, make_app
+from ophora_client.review.server import make_app
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,11 @@ class Running:
 
 @contextmanager
 def review_server(desk: ReviewDesk) -> Iterator[Running]:
-    listener = _listen(0)
+    listener = listen(0)
     port, door = listener.getsockname()[1], Pass()
-    app = make_app(desk, door=door, port=port, tier="quarantine", code="site-a", reviewer="r-1")
+    app = OnlyLocal(
+        make_app(desk, tier="quarantine", code="site-a", reviewer="r-1"), port=port, door=door
+    )
     server = uvicorn.Server(
         uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
     )

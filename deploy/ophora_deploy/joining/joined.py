@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Self
 
 from ophora_client.approval import IdentityKey
-from ophora_client.site import Site
+from ophora_client.site import AUTHORITY, Site
 from ophora_deploy.errors import JoiningFailed
 from ophora_deploy.joining.kit import SiteKit
 from ophora_deploy.joining.request import NAME, JoinRequest
 from ophora_deploy.provisioning import make_node_key
 from ophora_model.draft import write_whole
 
-_FILE, _AUTHORITY = "federation.json", "ca.crt"
+_FILE = "federation.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class JoinedFederation:
     @staticmethod
     def authority(site: Path) -> Path:
         """The coordinator's certificate."""
-        return site / _AUTHORITY
+        return site / AUTHORITY
 
 
 def join(site: Site, kit: SiteKit, coordinator_key: str) -> tuple[bytes, JoinRequest]:
@@ -78,6 +78,6 @@ def join(site: Site, kit: SiteKit, coordinator_key: str) -> tuple[bytes, JoinReq
         bundle=kit.bundle,
         coordinator_key=coordinator_key,
     )
-    write_whole(site.folder / _AUTHORITY, kit.authority.encode("ascii"))
+    write_whole(site.folder / AUTHORITY, kit.authority.encode("ascii"))
     write_whole(site.folder / _FILE, json.dumps(asdict(joined), indent=1).encode())
     return identity.sign(NAME, request.to_document()), request

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ophora_privacy.page.words import figure, size
 from ophora_server.desk.chart import Chart, bar_chart, line_chart
-from ophora_server.desk.words import figure, size
 
 _MOST_LINES = 6  # more can't be told apart by colour
 

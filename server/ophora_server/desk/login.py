@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ophora_privacy.watch.log import Log
 from ophora_server.desk.password import PasswordHash
 
 LONGEST_WAIT_S = 300.0
 _FORGOTTEN_S = 3600.0
 _MOST_ADDRESSES = 4096
-_LOG = logging.getLogger("ophora.desk")
+_LOG = Log("desk")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class Login:
             del self._failures[next(iter(self._failures))]
         failures = self._failures.setdefault(source, _Failures(number=0, last=now))
         failures.number, failures.last = failures.number + 1, now
-        _LOG.warning("login refused: %d in a row", failures.number)
+        _LOG.warning("page-login-refused", failures=failures.number)
         return _delay_s(failures.number)
 
 

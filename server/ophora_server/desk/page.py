@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from importlib.resources import files
-from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ophora_server.desk import words
+from ophora_privacy.page.look import asset as read_asset
+from ophora_privacy.page.look import renderer
+from ophora_privacy.page.words import duration
 from ophora_server.desk.access import Address, cookie_name, session_of
 from ophora_server.desk.board import Board
 from ophora_server.desk.chart import HEIGHT, WIDTH
 from ophora_server.desk.login import Login
 from ophora_server.desk.release_folders import PICTURE_TYPES
 from ophora_server.desk.sessions import Sessions
+from ophora_server.desk.words import budget
 
-_STATIC = {
-    "page.js": "text/javascript",
-    "page.css": "text/css",
-    "icon.svg": "image/svg+xml",
+_TITLES = {
+    "live": "Now",
+    "sites": "Sites",
+    "rounds": "Rounds",
+    "charts": "Charts",
+    "releases": "Releases",
+    "audit": "Audit log",
 }
+_EVERY_S = {"live": 3, "sites": 10, "rounds": 10, "charts": 15, "releases": 15, "audit": 10}
 _MOST_BODY_BYTES = 8192
-_FILTERS = (
-    words.moment,
-    words.iso,
-    words.ago,
-    words.duration,
-    words.size,
-    words.figure,
-    words.short,
-)
 
 
 def page_router(board: Board) -> APIRouter:
@@ -46,7 +41,7 @@ def page_router(board: Board) -> APIRouter:
     @router.get("/", response_class=HTMLResponse)
     def index() -> str:
         values = {name: value for part in board.parts.values() for name, value in part().items()}
-        return render("page.html", run_id=board.run_id(), parts=list(board.parts), **values)
+        return render("page.html", shown=board.run_id(), parts=list(board.parts), **values)
 
     @router.get("/parts/{name}", response_class=HTMLResponse)
     def part(name: str) -> Response:
@@ -64,10 +59,10 @@ def page_router(board: Board) -> APIRouter:
 
     @router.get("/static/{name}")
     def asset(name: str) -> Response:
-        if name not in _STATIC:
+        found = read_asset(name)
+        if found is None:
             return Response(status_code=404)
-        body = files("ophora_server.desk").joinpath("static", name).read_bytes()
-        return Response(body, media_type=_STATIC[name])
+        return Response(found[0], media_type=found[1])
 
     return router
 
@@ -88,7 +83,7 @@ def login_router(login: Login, sessions: Sessions, address: Address) -> APIRoute
         answer = await run_in_threadpool(login.attempt, password, caller)
         if not answer.is_right:
             wait_s = max(1, math.ceil(answer.wait_s))
-            trouble = f"That did not work. The next try is looked at in {words.duration(wait_s)}."
+            trouble = f"That did not work. The next try is looked at in {duration(wait_s)}."
             html = render("login.html", trouble=trouble)
             return HTMLResponse(html, 403, headers={"Retry-After": str(wait_s)})
         response = RedirectResponse("/", status_code=303)
@@ -126,19 +121,12 @@ async def _password(request: Request) -> str:
 
 
 def _renderer() -> Callable[..., str]:
-    environment = Environment(
-        loader=PackageLoader("ophora_server.desk", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return renderer(
+        "ophora_server.desk",
+        side="coordinator",
+        titles=_TITLES,
+        every=_EVERY_S,
+        budget=budget,
+        chart_width=WIDTH,
+        chart_height=HEIGHT,
     )
-    environment.filters.update({each.__name__: each for each in _FILTERS})
-    environment.globals.update(
-        budget=words.budget, blank=words.NONE, chart_width=WIDTH, chart_height=HEIGHT
-    )
-
-    def render(name: str, **values: Any) -> str:
-        return environment.get_template(name).render(**values)
-
-    return render

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
+from ophora_privacy.watch.log import Log
 from ophora_server.desk.access import Address, Guard
 from ophora_server.desk.board import Board
 from ophora_server.desk.errors import PageRefused
@@ -29,7 +29,7 @@ from ophora_server.registry.errors import RegistryError
 
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _ANYWHERE = frozenset({"0.0.0.0", "::"})  # what to listen on, not what to be called
-_LOG = logging.getLogger("ophora.desk")
+_LOG = Log("desk")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +68,12 @@ def make_app(board: Board, login: Login, sessions: Sessions, address: Address) -
 
     @app.exception_handler(RegistryError)
     def unreadable(_: Request, error: Exception) -> PlainTextResponse:
-        _LOG.error("registry not read: %s", type(error).__name__)
+        _LOG.failed("page-unread", error)
         return PlainTextResponse(str(error), 503)
 
     @app.exception_handler(OSError)
     def disk(_: Request, error: Exception) -> PlainTextResponse:
-        _LOG.error("run not read: %s", type(error).__name__)
+        _LOG.failed("page-unread", error)
         return PlainTextResponse("the run's folder can't be read; mend that", 503)
 
     @app.exception_handler(RequestValidationError)

@@ -6,7 +6,6 @@ lease lost. A thread renews the lease during steps that take long. The process e
 """
 
 import ctypes
-import logging
 import multiprocessing
 import os
 import secrets
@@ -14,7 +13,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import wait
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from ophora_model.errors import ModelError
+from ophora_privacy.watch.log import Log, start_logging
 from ophora_server.generator.job import Job, JobError
 from ophora_server.generator.order import VideoOrder
 from ophora_server.generator.provenance import provenance_of, write_provenance
@@ -38,7 +37,7 @@ GENERATION_FAILED = JobError(
 )
 _PR_SET_PDEATHSIG = 1
 
-_log = logging.getLogger(__name__)
+_LOG = Log("generator")
 
 
 class Pipeline(Protocol):
@@ -81,6 +80,7 @@ def run_worker(plan: WorkerPlan, ready: Event) -> None:
     """Entry point of the worker process: load the pipeline, say so, and work until killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the group; the parent decides
     end_with_parent()
+    start_logging()
     store = VideoStore(plan.videos)
     with JobQueue(plan.queue_path) as queue:
         pipeline = plan.make_pipeline()
@@ -143,10 +143,7 @@ def _finish(
 
 def _fail(job: Job, queue: JobQueue, plan: WorkerPlan, reason: JobError, error: Exception) -> None:
     # Only the kind of error and its place: the text of a foreign one may quote the prompt.
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    _log.error(
-        "%s failed: %s at %s:%s", job.video_id, type(error).__name__, place.name, place.lineno
-    )
+    _LOG.failed("generation-failed", error, video=job.video_id)
     queue.fail(job.video_id, plan.owner, reason)
 
 

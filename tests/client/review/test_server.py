@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
-from ophora_client.review.access import Pass
+from ophora_client.loopback.access import Pass
 from ophora_client.review.desk import ReviewDesk
 from ophora_client.site import Site
 from review_server import Running

@@ -1,7 +1,7 @@
 import pytest
 
+from ophora_privacy.page.words import figure
 from ophora_server.desk.chart import HEIGHT, WIDTH, bar_chart, line_chart
-from ophora_server.desk.words import figure
 
 
 def test_a_line_runs_from_edge_to_edge_inside_its_axis() -> None:

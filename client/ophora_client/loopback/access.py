@@ -1,4 +1,4 @@
-"""Who may talk to the review page: a browser on this machine that was given the printed link.
+"""Who may talk to a page of the site: a browser on this machine that was given the printed link.
 
 The link's token works once and becomes a session cookie. `Host` must be this very address (a
 foreign name that resolves to loopback is refused), a POST must come from the page itself, and
@@ -57,7 +57,7 @@ class OnlyLocal:
     def __init__(self, app: ASGIApp, *, port: int, door: Pass) -> None:
         self._app = app
         self._hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
-        self._cookie = f"ophora-review-{port}"  # cookies know no ports
+        self._cookie = f"ophora-site-{port}"  # cookies know no ports
         self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import plans
+from ophora_client.model_tuner import ModelTuner
 from ophora_client.site import init_site
-from ophora_client.tuner import ModelTuner
 from ophora_curation.store.manifest import Manifest
 from ophora_curation.store.records import ClipRow, VideoRow
 from ophora_model import patient_draws

@@ -25,6 +25,7 @@ async function refresh(place, known) {
     if (!document.hidden) {
       const response = await fetch(`/parts/${place.dataset.part}`, { redirect: "error" });
       if (response.status === 401) return location.assign("/login");
+      if (response.status === 403) return say(await response.text(), "bad"); // another link is needed
       if (!response.ok) throw new Error(await response.text());
       const fresh = place.cloneNode(false);
       fresh.innerHTML = await response.text(); // escaped by the server's template
