@@ -74,6 +74,13 @@ def test_a_changed_or_cut_log_is_told_and_a_cut_one_takes_nothing_more(
             log.note("train", ABOUT, outgoing_decline("budget"))
 
 
+@pytest.mark.parametrize("held", [b"\xff\xfe", b"many abc\n", b""])
+def test_a_head_that_is_none_is_told(log: SentLog, tmp_path: Path, held: bytes) -> None:
+    (tmp_path / "sent.head").write_bytes(held)
+    with pytest.raises(SentLogBroken, match="can't be read"):
+        log.messages()
+
+
 def test_a_crash_between_line_and_head_is_no_fault(log: SentLog, tmp_path: Path) -> None:
     head = tmp_path / "sent.head"
     before = head.read_bytes()

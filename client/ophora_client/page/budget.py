@@ -103,13 +103,9 @@ def _key(spends: Sequence[Spend], delta: float) -> tuple[object, ...]:
 def _trouble(error: PrivacyError) -> Trouble:
     """The ledger's own words, which name the file, the entry and the remedy, and no path."""
     return Trouble(
-        said=f"The ledger does not hold, and no round trains. {_sentence(str(error))}",
+        said=f"The ledger does not hold, and no round trains ({error}).",
         remedy=(
             "Never begin a new ledger: what was spent on patients would be forgotten."
             " `ophora site budget verify --site SITE` checks it again."
         ),
     )
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."

@@ -27,11 +27,11 @@ def test_all_of_it_is_seen_and_refreshes_by_itself(chromium: Any, site: Site, si
         watched = Watched(chromium, viewport=_SIZES[size], color_scheme="light")
         page = watched.page
         page.goto(f"{door.home}/?token={door.token}")
-        page.wait_for_function("document.querySelector('.plot').naturalWidth > 300")
+        page.wait_for_function("() => document.querySelector('.plot').naturalWidth > 300")
         for title in ("Now", "Waiting for approval", "Privacy budget", "What was sent"):
             assert page.get_by_role("region", name=title, exact=True).count() == 1
         page.click("#sent a[href='/#kind-refusal'] >> nth=0")
-        page.wait_for_selector("#kind-refusal[open] dl")
+        page.wait_for_selector("#fields-refusal[open] dl")
         for summary in page.query_selector_all("details:not([open]) > summary"):
             summary.click()
         width = _SIZES[size]["width"]
@@ -43,9 +43,9 @@ def test_all_of_it_is_seen_and_refreshes_by_itself(chromium: Any, site: Site, si
         assert beyond == []
         site.approve_run("run-2")
         page.wait_for_function(
-            "document.querySelector('#approvals').innerText.includes('No run waits')"
+            "() => document.querySelector('#approvals').innerText.includes('No run waits')"
         )
-        assert page.evaluate("document.querySelector('#kind-refusal').open")
+        assert page.evaluate("document.querySelector('#fields-refusal').open")
         assert [url for url in watched.requested if not url.startswith(door.home)] == []
         assert watched.complaints == []
         watched.context.close()

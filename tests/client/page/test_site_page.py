@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -49,7 +52,7 @@ def test_nothing_can_be_changed_and_what_is_not_there_is_said(browser: httpx.Cli
     own = {"Origin": str(browser.base_url).rstrip("/")}
     for path in ("/", "/parts/now", "/messages/3"):
         assert browser.post(path, headers=own).status_code == 405
-    for path in ("/parts/none", "/budget-huge.png", "/static/..%2fserver.py", "/openapi.json"):
+    for path in ("/parts/none", "/budget-huge.png", "/static/other.js", "/static/..%2flook.py"):
         assert browser.get(path).status_code == 404
     assert browser.get("/messages/0").status_code == 422
 
@@ -87,7 +90,7 @@ def test_the_budget_is_the_ledgers_and_its_plot_is_drawn(browser: httpx.Client, 
     spent = site.open_ledger().epsilon().value
     assert "verifies" in budget
     assert "6 rounds reserved" in budget
-    assert f"spent by each patient, epsilon {spent:.3g} left {8 - spent:.3g} cap" in budget
+    assert f"epsilon spent {spent:.3g} left {8 - spent:.3g} cap for life 8" in budget
     assert "1 round was cut off or is being tuned" in budget
     for size in ("wide", "narrow"):
         plot = browser.get(f"/budget-{size}.png")
@@ -110,10 +113,10 @@ def test_every_message_is_there_newest_first_with_its_kind(browser: httpx.Client
     assert "verifies 15 messages follow from each other, 13.3 kB in all" in sent
     numbers = re.findall(r"(\d+) \d{4}-\d\d-\d\d \d\d:\d\d UTC", sent)
     assert numbers == [str(number) for number in range(15, 0, -1)]
-    assert "refusal approval run-2 p2ft, round 1" in sent
-    assert "update run-1 tpt, round 13 delta 1e-05 epsilon 4.03" in sent
-    assert "ledger receipt 1,024" in sent
-    assert "refusal secure-sum \u2013 attempt abababab" in sent
+    assert "refusal approval p2ft, round 1 run-2 0" in sent
+    assert "update tpt, round 13 run-1 1,024" in sent
+    assert "delta 1e-05 epsilon 4.03 seconds 31 steps 10 ledger receipt" in sent
+    assert "refusal secure-sum attempt abababab" in sent
 
 
 def test_older_messages_have_pages_of_their_own(browser: httpx.Client) -> None:
@@ -187,6 +190,11 @@ def garble_head(site: Site) -> None:
     (site.logs_dir / "sent.head").write_bytes(b"\xff\xfe")
 
 
+def unreadable_log(site: Site) -> None:
+    lose_log(site)
+    (site.logs_dir / "sent.jsonl").mkdir()
+
+
 def garble_manifest(site: Site) -> None:
     for path in site.folder.glob("manifest.sqlite*"):
         path.unlink()
@@ -206,8 +214,8 @@ def lose_settings(site: Site) -> None:
 
 
 BAD = (
-    (lose_ledger, "budget", "The ledger does not hold, and no round trains. Ledger.sqlite: not"),
-    (break_ledger, "budget", "Entry 2: its hash doesn't follow"),
+    (lose_ledger, "budget", "The ledger does not hold, and no round trains (ledger.sqlite: not"),
+    (break_ledger, "budget", "entry 2: its hash doesn't follow"),
     (
         change_line,
         "sent",
@@ -215,6 +223,7 @@ BAD = (
     ),
     (lose_log, "sent", "ends at line 0 where 15 were written"),
     (garble_head, "sent", "sent.head: can't be read"),
+    (unreadable_log, "sent", "A file of the site's folder can't be read."),
     (change_line, "approvals", "Which runs wait can't be told"),
     (garble_manifest, "now", "The manifest of clips can't be read."),
     (garble_authority, "now", "The coordinator's certificate can't be read"),
@@ -245,3 +254,22 @@ def test_a_folder_that_is_no_site_is_said_by_the_command(tmp_path: Path) -> None
     result = CliRunner().invoke(app, ["page", "--site", str(tmp_path)])
     assert result.exit_code == 1
     assert "no site.toml" in str(result.exception)
+
+
+@pytest.mark.slow
+def test_the_command_prints_the_link_and_ends_with_ctrl_c(site: Site) -> None:
+    command = "from ophora_client.site_cli import app; app()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, "page", "--site", str(site.folder), "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    link = process.stdout.readline().split()[-1]
+    assert link.startswith("http://127.0.0.1:")
+    with httpx.Client(follow_redirects=True, timeout=60.0) as client:
+        assert "site-a" in client.get(link).text
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
