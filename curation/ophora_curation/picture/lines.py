@@ -5,7 +5,7 @@ was found: a patient's data come in blocks, and the smallest line of a block is 
 comes the mean of the whole clip with its detail raised, for what is faint or tiny all the time; it
 adds lines where the stills showed none. The same place read twice counts once, by its surest
 reading; a sure reading that is personal always wins. A place is left out as a mark (an emblem, a
-highlight, lashes) only where every reading of it says so.
+highlight) only where every reading of it says so.
 """
 
 import math
@@ -43,11 +43,10 @@ def find_lines(
     readings += _read_raised(stills, readings, detector, settings)
     own = frozenset(word.lower() for word in settings.harmless_words)
     sure = settings.text_confidence
-    high = stills[0].mean.shape[0]
     lines = [
         _surest(group, own, sure)
         for group in _places(readings)
-        if not all(is_mark(line, high, min_confidence=sure) for line in group)
+        if not all(is_mark(line) for line in group)
     ]
     return list(zip(lines, judge_lines(lines, own, min_confidence=sure), strict=True))
 

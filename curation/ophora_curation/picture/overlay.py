@@ -14,8 +14,6 @@ from typing import Literal
 from ophora_curation.picture.text_detector import TextLine
 
 LineKind = Literal["logo", "device", "unread", "personal"]
-_LARGE = 0.1  # share of the picture's height; of letters so large a reader misses few
-_LARGE_WIDTH = 2.5  # heights; a wider line holds more than two letters
 _NUMBER = re.compile(r"[+-]?\d{1,4}(?:[.,]\d{1,2})?%?$")
 _DATE = re.compile(r"\d{1,4}\s*[-./]\s*\d{1,2}\s*[-./]\s*\d{1,4}|\d{5,}")
 _TOKEN = re.compile(r"[A-Za-z]+(?:/[A-Za-z]+)?|[+-]?\d+(?:[.,]\d+)?%?|[^\sA-Za-z\d]")
@@ -31,17 +29,13 @@ def overlay_words(kind: str) -> frozenset[str]:
     return frozenset(word for line in lines for word in line.split())
 
 
-def is_mark(line: TextLine, picture_height: int, *, min_confidence: float) -> bool:
-    """Whether a reading names nobody: an emblem, a highlight, a wire, or lashes.
+def is_mark(line: TextLine) -> bool:
+    """Whether a reading is one letter at most in a box of its size: an emblem, a highlight, a wire.
 
-    One letter in a box of its size; or, in a box of a tenth of the picture's height that is no
-    wider than `_LARGE_WIDTH` heights, one letter or two doubtful ones.
+    One letter names nobody.
     """
     width, height = line.box[2] - line.box[0], line.box[3] - line.box[1]
-    if len(line.text) <= 1 and width < 1.6 * height:
-        return True
-    is_large = height >= _LARGE * picture_height and width <= _LARGE_WIDTH * height
-    return is_large and len(line.text) <= (2 if line.confidence < min_confidence else 1)
+    return len(line.text) <= 1 and width < 1.6 * height
 
 
 def judge_lines(
